@@ -48,6 +48,10 @@ export class Reader {
     return this.#view.getUint16(this.#take(2, what), this.littleEndian);
   }
 
+  i16(what = 'i16'): number {
+    return this.#view.getInt16(this.#take(2, what), this.littleEndian);
+  }
+
   u32(what = 'u32'): number {
     return this.#view.getUint32(this.#take(4, what), this.littleEndian);
   }
