@@ -1,0 +1,298 @@
+/**
+ * The leases on disk:
+ *
+ *   <krbdir>/<lease>/<lease>_metadata.json      0644
+ *   <krbdir>/<lease>/<account>/krb5cc           0600, directories 0755
+ *
+ * A lease is built under a name that begins with a dot and renamed into place, so it is there whole or not at all,
+ * also after a crash. Only files and directories of these names are ever removed: no recursion, and no step through a
+ * symbolic link.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Dirent } from 'node:fs';
+import { chmod, lstat, mkdir, readdir, readFile, rename, rmdir, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { hex, utf8 } from '../bytes.ts';
+import { AdError, messageOf } from '../errors.ts';
+import { writeFileAtomic } from '../krb5/files/atomic.ts';
+import type { Log } from './log.ts';
+import { formatMetadata, parseMetadata, type TicketRecord } from './metadata.ts';
+import { directoryNameProblem, leaseIdProblem } from './names.ts';
+
+const CCACHE = 'krb5cc';
+const DIRECTORY_MODE = 0o755;
+const METADATA_MODE = 0o644;
+const draftName = /^\.[0-9a-f]{20}\.new$/;
+/** What `writeFileAtomic` leaves when the process is killed within it. */
+const temporaryName = /^\.[0-9a-f]{32}\.tmp$/;
+
+/** A ticket to be put into a new lease. */
+export interface NewTicket {
+  /** Name of its directory. */
+  readonly name: string;
+  readonly ccache: Uint8Array;
+  readonly record: Omit<TicketRecord, 'krbFilePath' | 'serviceAccountName'>;
+}
+
+/** A ticket found on disk. */
+export interface StoredTicket {
+  readonly record: TicketRecord;
+  readonly directory: string;
+  readonly ccachePath: string;
+}
+
+export interface Lease {
+  readonly id: string;
+  readonly tickets: readonly StoredTicket[];
+}
+
+export interface LeaseStoreOptions {
+  /** The krbdir, absolute. */
+  readonly directory: string;
+  readonly log: Log;
+  /** Permission bits of ticket caches; 0o600 when absent. */
+  readonly ccacheMode?: number;
+  readonly random?: (length: number) => Uint8Array;
+}
+
+export class LeaseStore {
+  readonly directory: string;
+  readonly #log: Log;
+  readonly #ccacheMode: number;
+  readonly #random: (length: number) => Uint8Array;
+  /** The last file operation on each lease; the next one waits for it. */
+  readonly #busy = new Map<string, Promise<unknown>>();
+
+  constructor(options: LeaseStoreOptions) {
+    this.directory = options.directory;
+    this.#log = options.log;
+    this.#ccacheMode = options.ccacheMode ?? 0o600;
+    this.#random = options.random ?? randomBytes;
+  }
+
+  /**
+   * Makes the krbdir when it is missing and removes what a killed predecessor left half built.
+   * @throws AdError FILE when it cannot be used
+   */
+  async open(): Promise<void> {
+    try {
+      await mkdir(this.directory, { recursive: true, mode: DIRECTORY_MODE });
+      for (const entry of await readdir(this.directory, { withFileTypes: true })) {
+        if (entry.isDirectory() && draftName.test(entry.name)) await this.#remove(entry.name);
+      }
+    } catch (e) {
+      throw fileError('use', this.directory, e);
+    }
+  }
+
+  /**
+   * Writes a whole lease, or nothing.
+   * @param tickets with distinct names that `accountNameProblem` accepts
+   * @param signal checked last before the lease appears
+   * @returns its id and the account directories, in the order of the tickets
+   * @throws AdError FILE, or the signal's reason
+   */
+  async create(tickets: readonly NewTicket[], signal?: AbortSignal): Promise<{ id: string; directories: string[] }> {
+    const id = hex(this.#random(10));
+    const draft = `.${id}.new`;
+    const home = join(this.directory, draft);
+    const final = join(this.directory, id);
+    const records = tickets.map((t) => ({
+      ...t.record,
+      serviceAccountName: t.name,
+      krbFilePath: join(final, t.name, CCACHE),
+    }));
+    try {
+      await makeDirectory(home);
+      const metadata = utf8(formatMetadata(records));
+      const written = await Promise.allSettled([
+        writeFileAtomic(join(home, `${id}_metadata.json`), metadata, { mode: METADATA_MODE }),
+        ...tickets.map(async (t) => {
+          await makeDirectory(join(home, t.name));
+          await writeFileAtomic(join(home, t.name, CCACHE), t.ccache, { mode: this.#ccacheMode });
+        }),
+      ]);
+      for (const result of written) if (result.status === 'rejected') throw result.reason;
+      signal?.throwIfAborted();
+      await rename(home, final);
+    } catch (e) {
+      await this.#remove(draft).catch((left) =>
+        this.#log.warn('a failed lease left files', { path: home, error: left }),
+      );
+      throw e instanceof AdError || signal?.aborted ? e : fileError('write', final, e);
+    }
+    return { id, directories: tickets.map((t) => join(final, t.name)) };
+  }
+
+  /**
+   * Removes a lease. An unknown one is no error.
+   * @returns the ticket caches that were removed
+   * @throws AdError INVALID_ARGUMENT for what cannot be a lease's id, FILE when something resists
+   */
+  async delete(id: string): Promise<string[]> {
+    const problem = leaseIdProblem(id);
+    if (problem) throw new AdError('INVALID_ARGUMENT', `lease_id ${problem}`);
+    return this.#alone(id, async () => {
+      try {
+        return await this.#remove(id);
+      } catch (e) {
+        throw fileError('delete', join(this.directory, id), e);
+      }
+    });
+  }
+
+  /** Every lease on disk that can be read; broken ones are logged and skipped. */
+  async list(): Promise<Lease[]> {
+    const names = (await entries(this.directory))
+      .filter((e) => e.isDirectory() && !leaseIdProblem(e.name))
+      .map((e) => e.name);
+    const leases: Lease[] = [];
+    for (let at = 0; at < names.length; at += 16) {
+      const batch = await Promise.all(names.slice(at, at + 16).map((id) => this.#read(id)));
+      for (const lease of batch) if (lease) leases.push(lease);
+    }
+    return leases;
+  }
+
+  /**
+   * Puts a new ticket in the place of an old one.
+   * @returns false when the lease or the account's directory is gone meanwhile
+   * @throws AdError FILE; the old ticket is then untouched
+   */
+  async replace(leaseId: string, ticket: StoredTicket, ccache: Uint8Array): Promise<boolean> {
+    return this.#alone(leaseId, async () => {
+      if (!(await isDirectory(join(this.directory, leaseId))) || !(await isDirectory(ticket.directory))) return false;
+      await writeFileAtomic(ticket.ccachePath, ccache, { mode: this.#ccacheMode });
+      return true;
+    });
+  }
+
+  async #read(id: string): Promise<Lease | undefined> {
+    const home = join(this.directory, id);
+    try {
+      const files = (await entries(home)).filter((e) => e.isFile() && e.name.includes('_metadata'));
+      const file = files.find((e) => e.name === `${id}_metadata.json`) ?? files[0];
+      if (!file) return undefined;
+      const tickets: StoredTicket[] = [];
+      for (const record of parseMetadata(await readFile(join(home, file.name), 'utf8'))) {
+        const ticket = await this.#locate(id, record);
+        if (ticket) tickets.push(ticket);
+        else this.#log.warn('a ticket in the metadata is not there', { lease: id, account: record.serviceAccountName });
+      }
+      return { id, tickets };
+    } catch (e) {
+      this.#log.warn('a lease cannot be read and is left alone', { lease: id, error: e });
+      return undefined;
+    }
+  }
+
+  /**
+   * The recorded path must have the shape `…/<lease>/<account>/krb5cc` and is then looked up below our own directory,
+   * whatever stands before: a metadata file cannot point anywhere else.
+   */
+  async #locate(id: string, record: TicketRecord): Promise<StoredTicket | undefined> {
+    const name = basename(dirname(record.krbFilePath));
+    const shaped = basename(record.krbFilePath) === CCACHE && basename(dirname(dirname(record.krbFilePath))) === id;
+    if (!shaped || directoryNameProblem(name)) return undefined;
+    const directory = join(this.directory, id, name);
+    const ccachePath = join(directory, CCACHE);
+    if (!(await isDirectory(directory))) return undefined;
+    const stat = await lstat(ccachePath).catch(() => undefined);
+    return stat?.isFile() ? { record, directory, ccachePath } : undefined;
+  }
+
+  /**
+   * Removes what leases consist of from the directory `name`, tickets first and the metadata last, so that a crash
+   * half way leaves a lease that can be deleted again. What else lies there stays, and is logged.
+   */
+  async #remove(name: string): Promise<string[]> {
+    const home = join(this.directory, name);
+    if (!(await isDirectory(home))) return [];
+    const removed: string[] = [];
+    const inside = await entries(home);
+    for (const entry of inside.filter((e) => e.isDirectory())) {
+      const account = join(home, entry.name);
+      for (const file of await entries(account)) {
+        if (file.isDirectory() || !(file.name === CCACHE || temporaryName.test(file.name))) continue;
+        const path = join(account, file.name);
+        if ((await gone(unlink(path))) && file.name === CCACHE) removed.push(path);
+      }
+      await this.#removeDirectory(account);
+    }
+    for (const file of inside) {
+      if (file.isDirectory() || !(file.name.includes('_metadata') || temporaryName.test(file.name))) continue;
+      await gone(unlink(join(home, file.name)));
+    }
+    await this.#removeDirectory(home);
+    return removed;
+  }
+
+  async #removeDirectory(path: string): Promise<void> {
+    try {
+      await gone(rmdir(path));
+    } catch (e) {
+      if ((e as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw e;
+      this.#log.warn('a directory holds files that are not ours and stays', { path });
+    }
+  }
+
+  /** Runs `work` when every earlier work on this lease has ended. */
+  #alone<T>(id: string, work: () => Promise<T>): Promise<T> {
+    const mine = (this.#busy.get(id) ?? Promise.resolve()).then(work);
+    const settled = mine.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#busy.set(id, settled);
+    settled.then(() => this.#busy.get(id) === settled && this.#busy.delete(id));
+    return mine;
+  }
+}
+
+const fileError = (doing: string, path: string, e: unknown): AdError =>
+  e instanceof AdError
+    ? e
+    : new AdError(
+        'FILE',
+        `cannot ${doing} ${path}: ${messageOf(e)}`,
+        { path, errno: (e as NodeJS.ErrnoException).code },
+        e,
+      );
+
+/** Readable for containers whatever the daemon's umask. */
+async function makeDirectory(path: string): Promise<void> {
+  await mkdir(path);
+  await chmod(path, DIRECTORY_MODE);
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isDirectory();
+  } catch (e) {
+    if (isMissing(e)) return false;
+    throw e;
+  }
+}
+
+/** What is in a directory; nothing when it does not exist. Types are those of the entries, links not followed. */
+async function entries(path: string): Promise<Dirent[]> {
+  try {
+    return await readdir(path, { withFileTypes: true });
+  } catch (e) {
+    if (isMissing(e)) return [];
+    throw e;
+  }
+}
+
+/** Awaits a removal; false when there was nothing to remove. */
+async function gone(removal: Promise<void>): Promise<boolean> {
+  try {
+    await removal;
+    return true;
+  } catch (e) {
+    if (isMissing(e)) return false;
+    throw e;
+  }
+}
+
+const isMissing = (e: unknown): boolean => (e as NodeJS.ErrnoException).code === 'ENOENT';
