@@ -1,0 +1,63 @@
+/** Requests checked: from the wire's strings to values that the rest may rely on. All errors are INVALID_ARGUMENT. */
+import { AdError, messageOf } from '../errors.ts';
+import { type Credspec, parseCredspec } from './credspec.ts';
+import type { GmsaRef } from './engine.ts';
+import { domainProblem, passwordProblem, userNameProblem } from './names.ts';
+
+const MAX_CREDSPECS = 256;
+
+/** A gMSA asked for, with what the lease's record keeps of its credspec. */
+export interface RequestedAccount extends GmsaRef {
+  readonly credentialArn: string;
+}
+
+const refuse = (text: string): never => {
+  throw new AdError('INVALID_ARGUMENT', text);
+};
+
+/**
+ * The gMSAs of a request, each once.
+ * @param domain the domain to use instead of the one in each credspec, when the request names one
+ */
+export function parseAccounts(contents: readonly string[], domain?: string): RequestedAccount[] {
+  if (contents.length === 0) refuse('credspec_contents is empty: at least one credentialspec is required');
+  if (contents.length > MAX_CREDSPECS) refuse(`credspec_contents has more than ${MAX_CREDSPECS} entries`);
+  const accounts = new Map<string, RequestedAccount>();
+  contents.forEach((content, index) => {
+    const field = `credspec_contents[${index}]`;
+    const spec = parseField(field, content);
+    const account = { name: spec.accountName, domain: domain ?? spec.domain, credentialArn: spec.credentialArn ?? '' };
+    // Account names are case-insensitive in the directory, and so must be their directories' names here.
+    const key = account.name.toLowerCase();
+    const other = accounts.get(key);
+    if (!other) accounts.set(key, account);
+    else if (other.domain.toLowerCase() !== account.domain.toLowerCase()) {
+      refuse(
+        `invalid credentialspec fields: ${field}: ${account.name} is in another domain there than in an earlier one`,
+      );
+    }
+  });
+  return [...accounts.values()];
+}
+
+function parseField(field: string, content: string): Credspec {
+  try {
+    return parseCredspec(content);
+  } catch (e) {
+    throw new AdError('INVALID_ARGUMENT', `invalid credentialspec fields: ${field}: ${messageOf(e)}`, { field }, e);
+  }
+}
+
+/** Checks who reads: user name, domain, password, in this order. */
+export function checkReader(request: {
+  readonly username: string;
+  readonly domain: string;
+  readonly password: string;
+}): void {
+  const user = userNameProblem(request.username);
+  if (user) refuse(`invalid domainName/username: username ${user}`);
+  const domain = domainProblem(request.domain);
+  if (domain) refuse(`invalid domainName/username: domain ${domain}`);
+  const password = passwordProblem(request.password);
+  if (password) refuse(`domainless AD user credentials is not valid: password ${password}`);
+}

@@ -1,0 +1,138 @@
+/** gRPC on one side, functions on the other, and nothing else: check, run, answer, log. */
+import { randomBytes } from 'node:crypto';
+import type { handleUnaryCall, ServerUnaryCall, ServiceError } from '@grpc/grpc-js';
+import { hex } from '../bytes.ts';
+import type { CredentialsFetcherServiceServer } from '../proto/generated/credentialsfetcher.ts';
+import type { Actions } from './actions.ts';
+import type { Jobs } from './jobs.ts';
+import type { Log, LogFields } from './log.ts';
+import { checkReader, parseAccounts } from './requests.ts';
+import { causeOf, StatusError, toStatus } from './status.ts';
+
+type AnyCall = ServerUnaryCall<unknown, unknown>;
+type Note = (fields: LogFields) => void;
+
+/** The handlers of the service; every one of them answers, whatever happens. */
+export function createService(parts: { actions: Actions; jobs: Jobs; log: Log }): CredentialsFetcherServiceServer {
+  const { actions, jobs, log } = parts;
+
+  /** Makes a handler of a function from request to response. `undo` runs when nobody is left to hear the answer. */
+  function unary<Request, Response>(
+    method: string,
+    doing: string,
+    run: (request: Request, signal: AbortSignal, note: Note) => Promise<Response>,
+    undo?: (response: Response) => Promise<unknown>,
+  ): handleUnaryCall<Request, Response> {
+    return (call, callback) => {
+      const began = performance.now();
+      let noted: LogFields = { request: hex(randomBytes(4)), method };
+      const note: Note = (fields) => {
+        noted = { ...noted, ...fields };
+      };
+      const finish = (status: string, error?: unknown): void => {
+        const fields = { ...noted, status, ms: Math.round(performance.now() - began) };
+        if (error === undefined) log.info('call done', fields);
+        else log.warn('call failed', { ...fields, error });
+      };
+      jobs
+        .run(
+          doing,
+          (cancel) => onCancel(call, cancel),
+          (signal) => run(call.request, signal, note),
+        )
+        .then(async (response) => {
+          if (!call.cancelled) {
+            callback(null, response);
+            finish('OK');
+            return;
+          }
+          await undo?.(response);
+          finish('CANCELLED', new Error('the client was gone when the answer was ready'));
+        })
+        .catch((e: unknown) => {
+          const status = toStatus(e);
+          callback({ code: status.code, details: status.text } as ServiceError);
+          finish(status.name, causeOf(e));
+        });
+    };
+  }
+
+  const unimplemented =
+    (method: string): handleUnaryCall<unknown, never> =>
+    (_call, callback) => {
+      const status = toStatus(
+        new StatusError('UNIMPLEMENTED', `ERROR: ${method} is not supported by this version yet`),
+      );
+      callback({ code: status.code, details: status.text } as ServiceError);
+    };
+
+  return {
+    healthCheck: (_call, callback) => callback(null, { status: 'OK' }),
+
+    addKerberosLease: unary(
+      'AddKerberosLease',
+      'adding a lease',
+      async (request, signal, note) => {
+        const accounts = parseAccounts(request.credspecContents);
+        note({ account: accounts[0]!.name, accounts: accounts.length, domain: accounts[0]!.domain });
+        const lease = await actions.add({ kind: 'machine' }, accounts, signal);
+        note({ lease: lease.id });
+        return { leaseId: lease.id, createdKerberosFilePaths: lease.directories };
+      },
+      (response) => actions.remove(response.leaseId),
+    ),
+
+    addNonDomainJoinedKerberosLease: unary(
+      'AddNonDomainJoinedKerberosLease',
+      'adding a lease',
+      async (request, signal, note) => {
+        const reader = { kind: 'password' as const, ...takeReader(request) };
+        const accounts = parseAccounts(request.credspecContents, reader.domain);
+        note({ account: accounts[0]!.name, accounts: accounts.length, domain: reader.domain, user: reader.username });
+        const lease = await actions.add(reader, accounts, signal);
+        note({ lease: lease.id });
+        return { leaseId: lease.id, createdKerberosFilePaths: lease.directories };
+      },
+      (response) => actions.remove(response.leaseId),
+    ),
+
+    renewNonDomainJoinedKerberosLease: unary(
+      'RenewNonDomainJoinedKerberosLease',
+      'renewing leases',
+      async (request, signal, note) => {
+        const reader = { kind: 'password' as const, ...takeReader(request) };
+        note({ domain: reader.domain, user: reader.username });
+        const renewed = await actions.renew(reader, signal);
+        note({ count: renewed.length });
+        return { renewedKerberosFilePaths: renewed };
+      },
+    ),
+
+    deleteKerberosLease: unary('DeleteKerberosLease', 'deleting a lease', async (request, _signal, note) => {
+      const deleted = await actions.remove(request.leaseId);
+      note({ lease: request.leaseId, count: deleted.length });
+      return { leaseId: request.leaseId, deletedKerberosFilePaths: deleted };
+    }),
+
+    addKerberosArnLease: unimplemented('AddKerberosArnLease'),
+    renewKerberosArnLease: unimplemented('RenewKerberosArnLease'),
+  };
+}
+
+/** Who reads, checked. The request forgets its password at once: the message object may outlive the call. */
+function takeReader(request: { username: string; domain: string; password: string }): {
+  username: string;
+  domain: string;
+  password: string;
+} {
+  const { username, domain, password } = request;
+  request.password = '';
+  checkReader({ username, domain, password });
+  return { username, domain, password };
+}
+
+/** gRPC emits 'cancelled' when the client cancels, hangs up or its deadline passes. */
+function onCancel(call: AnyCall, cancel: () => void): void {
+  if (call.cancelled) cancel();
+  else call.once('cancelled', cancel);
+}
