@@ -95,7 +95,9 @@ export interface Status {
 export function toStatus(e: unknown): Status {
   if (e instanceof StatusError) return status(e.status, e.message);
   if (e instanceof StepError && e.cause instanceof AdError) {
-    return status(nameFor(e.cause), `${e.message}: ${e.cause.message}`);
+    // The request was checked before any step: what is wrong now is this machine's configuration.
+    const name = e.cause.code === 'INVALID_ARGUMENT' ? 'FAILED_PRECONDITION' : nameFor(e.cause);
+    return status(name, `${e.message}: ${e.cause.message}`);
   }
   if (e instanceof AdError) return status(nameFor(e), `ERROR: ${e.message}`);
   // A fault of ours. Its message may hold anything, so it goes to the log and not to the client.

@@ -1,0 +1,196 @@
+/** What the daemon can be told: flags first, then the environment, then the defaults that clients expect. */
+import { parseArgs } from 'node:util';
+import { type LogLevel, logLevels } from './log.ts';
+
+export interface DaemonConfig {
+  /** Where leases live. */
+  readonly krbDir: string;
+  /** Where the socket is made. */
+  readonly socketDir: string;
+  /** Where the log file is written. */
+  readonly loggingDir: string;
+  readonly logLevel: LogLevel;
+  /** `auto`: for people on a terminal, JSON otherwise. */
+  readonly logFormat: 'auto' | 'human' | 'json';
+  /** Domain controllers to use instead of those in DNS, in order; empty: ask DNS. */
+  readonly domainControllers: readonly string[];
+  /** krb5.conf, or several with colons between, the earlier wins; undefined: /etc/krb5.conf where it exists. */
+  readonly krb5Config: string | undefined;
+  /** Keytab with the machine's account; undefined: the one krb5.conf names, else /etc/krb5.keytab. */
+  readonly keytab: string | undefined;
+  readonly socketMode: number;
+  readonly ccacheMode: number;
+}
+
+export type Command =
+  | { readonly action: 'run'; readonly config: DaemonConfig; readonly warnings: readonly string[] }
+  | { readonly action: 'healthcheck'; readonly config: DaemonConfig }
+  | { readonly action: 'help' }
+  | { readonly action: 'version' };
+
+/** The command line or the environment makes no sense; the message says what to write instead. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+const base = '/var/credentials-fetcher';
+
+/** Each setting once: its flag, its variable, its default. */
+const settings = {
+  'krb-dir': { env: 'CF_KRB_DIR', value: 'DIR', fallback: `${base}/krbdir`, help: 'leases' },
+  'socket-dir': {
+    env: 'CF_UNIX_DOMAIN_SOCKET_DIR',
+    value: 'DIR',
+    fallback: `${base}/socket`,
+    help: 'where credentials_fetcher.sock is made',
+  },
+  'logging-dir': {
+    env: 'CF_LOGGING_DIR',
+    value: 'DIR',
+    fallback: `${base}/logging`,
+    help: 'where credentials-fetcher.log is written',
+  },
+  'log-level': { env: 'LOG_LEVEL', value: 'LEVEL', fallback: 'info', help: logLevels.join(', ') },
+  'log-format': { env: 'LOG_FORMAT', value: 'FORMAT', fallback: 'auto', help: 'auto, human, json' },
+  'domain-controller': {
+    env: 'DOMAIN_CONTROLLER_GMSA',
+    value: 'NAMES',
+    fallback: '',
+    help: 'domain controllers to use instead of those in DNS, comma separated',
+  },
+  'krb5-config': { env: 'KRB5_CONFIG', value: 'FILE', fallback: '', help: 'realms and KDCs, as MIT Kerberos reads it' },
+  keytab: {
+    env: 'KRB5_KTNAME',
+    value: 'FILE',
+    fallback: '',
+    help: "the machine account's keys, else /etc/krb5.keytab",
+  },
+} as const;
+
+type Setting = keyof typeof settings;
+
+export function usage(): string {
+  const rows = Object.entries(settings).map(([flag, s]) => {
+    const left = `  --${flag} ${s.value}`.padEnd(28);
+    return `${left}${s.help}\n${' '.repeat(28)}[${s.env}${s.fallback ? `, ${s.fallback}` : ''}]`;
+  });
+  return `Usage: credentials-fetcherd [options]
+
+Fetches Kerberos tickets for group managed service accounts and keeps them as leases
+for the clients of a unix socket.
+
+Options [environment variable, default]:
+${rows.join('\n')}
+      --healthcheck         ask the running daemon; prints 0 and exits 0 when it is well, else 1
+  -h, --help                this text
+  -n, --version             the version
+
+Exit codes: 0 stopped by a signal, 1 cannot run, 2 the command line or environment makes no sense.
+`;
+}
+
+/**
+ * Reads command line and environment.
+ * @param argv without the program's name
+ * @throws UsageError
+ */
+export function parseCommand(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): Command {
+  const options: Record<string, { type: 'string' | 'boolean'; short?: string }> = {
+    help: { type: 'boolean', short: 'h' },
+    version: { type: 'boolean', short: 'n' },
+    healthcheck: { type: 'boolean' },
+    // Taken and ignored, as ever; scripts pass it.
+    verbosity: { type: 'string', short: 'v' },
+  };
+  for (const flag of Object.keys(settings)) options[flag] = { type: 'string' };
+  const flags = parseFlags(argv, options);
+  if (flags.help) return { action: 'help' };
+  if (flags.version) return { action: 'version' };
+
+  const warnings = flags.verbosity === undefined ? [] : ['--verbosity has no effect, use --log-level'];
+  const get = (name: Setting): string => {
+    const flag = flags[name];
+    if (flag === '') throw new UsageError(`--${name} needs a value`);
+    // A variable that is set to nothing counts as not set, as in the shell's ${X:-default}.
+    return typeof flag === 'string' ? flag : env[settings[name].env] || settings[name].fallback;
+  };
+  const directory = (name: Setting): string => {
+    const path = get(name);
+    if (!path.startsWith('/')) throw new UsageError(`${source(name)} must be an absolute path, not ${quote(path)}`);
+    if (path.includes('\0')) throw new UsageError(`${source(name)} contains a zero byte`);
+    return path.length > 1 ? path.replace(/\/+$/, '') || '/' : path;
+  };
+  const source = (name: Setting): string => (flags[name] === undefined ? settings[name].env : `--${name}`);
+  const choice = <T extends string>(name: Setting, choices: readonly T[]): T => {
+    const value = get(name);
+    const found = choices.find((c) => c === value.toLowerCase());
+    if (!found) throw new UsageError(`${source(name)} is ${quote(value)}, but must be one of ${choices.join(', ')}`);
+    return found;
+  };
+  const config: DaemonConfig = {
+    krbDir: directory('krb-dir'),
+    socketDir: directory('socket-dir'),
+    loggingDir: directory('logging-dir'),
+    logLevel: choice('log-level', logLevels),
+    logFormat: choice('log-format', ['auto', 'human', 'json']),
+    domainControllers: get('domain-controller')
+      .split(/[\s,]+/)
+      .map((name) => name.replace(/\.$/, ''))
+      .filter((name) => name !== ''),
+    krb5Config: get('krb5-config') || undefined,
+    keytab: get('keytab') || undefined,
+    socketMode: 0o660,
+    ccacheMode: 0o600,
+  };
+  return flags.healthcheck ? { action: 'healthcheck', config } : { action: 'run', config, warnings };
+}
+
+type Flags = Record<string, string | boolean | undefined>;
+
+function parseFlags(
+  argv: readonly string[],
+  options: Record<string, { type: 'string' | 'boolean'; short?: string }>,
+): Flags {
+  try {
+    const { values } = parseArgs({ args: [...argv], options, strict: true, allowPositionals: false });
+    return values as Flags;
+  } catch (e) {
+    throw new UsageError(explainFlagError(e, Object.keys(options)));
+  }
+}
+
+/** The message of parseArgs in our words, with the nearest flag for one that does not exist. */
+export function explainFlagError(e: unknown, names: readonly string[]): string {
+  const { code, message } = e as { code?: string; message: string };
+  if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') {
+    const given = /'(-[^']*)'/.exec(message)?.[1] ?? '';
+    const near = nearest(given.replace(/^-+/, ''), names);
+    return `unknown option ${given}${near ? `, did you mean --${near}?` : ''}`;
+  }
+  if (code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL') {
+    return `unexpected argument ${/'([^']*)'/.exec(message)?.[1] ?? ''}`.trimEnd();
+  }
+  return message.split('\n')[0]!;
+}
+
+/** The name with the fewest edits between, when that is a likely slip. */
+export function nearest(given: string, names: readonly string[]): string | undefined {
+  const ranked = names.map((name) => ({ name, distance: edits(given, name) })).sort((a, b) => a.distance - b.distance);
+  const best = ranked[0];
+  return best && best.distance <= Math.max(2, Math.floor(best.name.length / 3)) ? best.name : undefined;
+}
+
+/** Levenshtein's distance. */
+function edits(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
+
+const quote = (text: string): string => JSON.stringify(text.slice(0, 200));

@@ -1,0 +1,84 @@
+/** The daemon as a function: everything it needs is handed in, and `close` ends all of it. */
+import type net from 'node:net';
+import { join } from 'node:path';
+import type { DaemonConfig } from './config.ts';
+import type { LeaseEngine } from './engine.ts';
+import { Jobs, type Timers } from './jobs.ts';
+import type { Log } from './log.ts';
+import { listenOnSocket } from './socket.ts';
+
+export interface Daemon {
+  /** For gRPC clients: `unix:` and the path of the socket. */
+  readonly address: string;
+  /** Stops accepting, lets running calls finish (at most about twice `graceMs`), closes the engine. */
+  close(): Promise<void>;
+}
+
+export interface DaemonParts {
+  readonly config: Pick<DaemonConfig, 'krbDir' | 'socketDir'> &
+    Partial<Pick<DaemonConfig, 'socketMode' | 'ccacheMode'>>;
+  readonly engine: LeaseEngine;
+  readonly log: Log;
+  readonly timers?: Timers;
+  /** How long running calls may take to finish when the daemon stops, in milliseconds. */
+  readonly graceMs?: number;
+  /** Longest time for a call, in milliseconds. */
+  readonly callLimitMs?: number;
+  /** Calls under way at once. */
+  readonly maxCalls?: number;
+}
+
+export const SOCKET_NAME = 'credentials_fetcher.sock';
+
+/**
+ * Starts a daemon in this process.
+ * @throws AdError FILE when the socket or the lease directory cannot be used
+ */
+export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
+  const { config, engine, log, graceMs = 5000 } = parts;
+  const path = join(config.socketDir, SOCKET_NAME);
+  // The socket comes first: it says whether another daemon is at work here, and clients may already connect while
+  // gRPC, the greater part of the code, is still being loaded. They are served as soon as it is.
+  const listener = await listenOnSocket(path, config.socketMode);
+  try {
+    const waiting: net.Socket[] = [];
+    let serve = (connection: net.Socket): void => void waiting.push(connection);
+    listener.on('connection', (connection) => serve(connection));
+    const [{ createServer }, { createService }, { createActions }, { LeaseStore }] = await Promise.all([
+      import('./server.ts'),
+      import('./service.ts'),
+      import('./actions.ts'),
+      import('./leases.ts'),
+    ]);
+    const { krbDir: directory, ccacheMode } = config;
+    const store = new LeaseStore({ directory, log, ...(ccacheMode === undefined ? {} : { ccacheMode }) });
+    await store.open();
+    const jobs = new Jobs({
+      ...(parts.timers ? { timers: parts.timers } : {}),
+      ...(parts.callLimitMs ? { limitMs: parts.callLimitMs } : {}),
+      ...(parts.maxCalls ? { most: parts.maxCalls } : {}),
+    });
+    const server = createServer(createService({ actions: createActions({ engine, store, log }), jobs, log }));
+    serve = server.serve;
+    for (const connection of waiting) server.serve(connection);
+
+    let closing: Promise<void> | undefined;
+    const stop = async (): Promise<void> => {
+      const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
+      await jobs.drain(graceMs);
+      await server.close(1000);
+      await closed;
+      await engine.close();
+    };
+    return {
+      address: `unix:${path}`,
+      close() {
+        closing ??= stop();
+        return closing;
+      },
+    };
+  } catch (e) {
+    listener.close();
+    throw e;
+  }
+}

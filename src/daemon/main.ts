@@ -1,0 +1,103 @@
+/** The program `credentials-fetcherd`: command line, log, signals, exit codes. */
+import { join } from 'node:path';
+import { messageOf } from '../errors.ts';
+import { version } from '../version.ts';
+import { type DaemonConfig, parseCommand, UsageError, usage } from './config.ts';
+import { SOCKET_NAME, startDaemon } from './daemon.ts';
+import type { LeaseEngine } from './engine.ts';
+import { createLog, fileSink, type Log, stderrSink } from './log.ts';
+
+/** Runs the program; the result is its exit code. Tests and other programs use `startDaemon` instead. */
+export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  try {
+    const command = parseCommand(argv, env);
+    if (command.action === 'help') process.stdout.write(usage());
+    else if (command.action === 'version') process.stdout.write(`credentials-fetcherd ${version()}\n`);
+    else if (command.action === 'healthcheck') return await healthCheck(command.config);
+    else return await run(command.config, command.warnings);
+    return 0;
+  } catch (e) {
+    if (!(e instanceof UsageError)) throw e;
+    process.stderr.write(`credentials-fetcherd: ${e.message}\nRun with --help to see options\n`);
+    return 2;
+  }
+}
+
+async function run(config: DaemonConfig, warnings: readonly string[]): Promise<number> {
+  const log = openLog(config);
+  for (const warning of warnings) log.warn(warning);
+  const stopped = nextSignal();
+  process.on('uncaughtException', (error) => {
+    log.error('a fault in the daemon', { error: error instanceof Error ? (error.stack ?? error) : error });
+    process.exit(1);
+  });
+  const engine = lazyEngine(async () => (await import('./assemble.ts')).createEngine(config, log), log);
+  try {
+    const daemon = await startDaemon({ config, engine, log });
+    log.info('listening', { address: daemon.address, path: config.krbDir, version: version(), pid: process.pid });
+    // Only now the rest of the code: nobody waits for it, and the first request should not.
+    setImmediate(() => engine.preload());
+    log.info(`stopping on ${await stopped}`);
+    nextSignal().then(() => process.exit(1));
+    await daemon.close();
+    log.info('stopped');
+    return 0;
+  } catch (error) {
+    log.error('cannot run', { error });
+    return 1;
+  }
+}
+
+/** v1's protocol for scripts: 0 on standard output and as exit code when the daemon is well, 1 otherwise. */
+async function healthCheck(config: DaemonConfig): Promise<number> {
+  const { createClient } = await import('../client/index.ts');
+  const client = createClient({ address: `unix:${join(config.socketDir, SOCKET_NAME)}`, timeoutMs: 5000 });
+  let code = 1;
+  try {
+    const { status } = await client.health({ service: 'test' });
+    if (status === 'OK') code = 0;
+  } catch (e) {
+    process.stderr.write(`credentials-fetcherd: ${messageOf(e)}\n`);
+  } finally {
+    client.close();
+  }
+  process.stdout.write(`${code}\n`);
+  return code;
+}
+
+function openLog(config: DaemonConfig): Log {
+  const auto = process.stderr.isTTY ? 'human' : 'json';
+  const format = config.logFormat === 'auto' ? auto : config.logFormat;
+  const stderr = { write: stderrSink(), format };
+  const console = createLog({ level: config.logLevel, sinks: [stderr] });
+  const file = fileSink(config.loggingDir, (error) =>
+    console.warn('no log file is written', { path: config.loggingDir, error }),
+  );
+  return createLog({ level: config.logLevel, sinks: [stderr, { write: file, format }] });
+}
+
+function nextSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, resolve);
+  });
+}
+
+/** An engine loaded when it is first needed, or told to. A load that failed is tried again at the next request. */
+function lazyEngine(load: () => Promise<LeaseEngine>, log: Log): LeaseEngine & { preload(): void } {
+  let loading: Promise<LeaseEngine> | undefined;
+  const get = (): Promise<LeaseEngine> => {
+    loading ??= load().catch((e: unknown) => {
+      loading = undefined;
+      throw e;
+    });
+    return loading;
+  };
+  return {
+    fetch: async (request) => (await get()).fetch(request),
+    preload: () => void get().catch((error: unknown) => log.error('the configuration cannot be used', { error })),
+    close: async () => {
+      const engine = await loading?.catch(() => undefined);
+      await engine?.close();
+    },
+  };
+}

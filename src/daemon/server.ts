@@ -1,0 +1,45 @@
+/** gRPC over connections that somebody else accepts. */
+import type net from 'node:net';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import {
+  type CredentialsFetcherServiceServer,
+  CredentialsFetcherServiceService,
+} from '../proto/generated/credentialsfetcher.ts';
+
+/** Largest request, in bytes; more is answered RESOURCE_EXHAUSTED. */
+export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+export interface GrpcServer {
+  /** Serves gRPC on one accepted, still unread connection. */
+  serve(connection: net.Socket): void;
+  /** Lets calls under way finish, idle clients go, and after `graceMs` ends the rest. */
+  close(graceMs: number): Promise<void>;
+}
+
+export function createServer(service: CredentialsFetcherServiceServer): GrpcServer {
+  const server = new Server({
+    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    'grpc.max_concurrent_streams': 1024,
+    'grpc.enable_channelz': 0,
+  });
+  server.addService(CredentialsFetcherServiceService, service);
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  return {
+    serve(connection) {
+      connection.on('error', () => connection.destroy());
+      injector.injectConnection(connection);
+    },
+    close: (graceMs) =>
+      new Promise((resolve) => {
+        const late = setTimeout(() => {
+          server.forceShutdown();
+          resolve();
+        }, graceMs);
+        server.tryShutdown(() => {
+          clearTimeout(late);
+          server.forceShutdown();
+          resolve();
+        });
+      }),
+  };
+}
