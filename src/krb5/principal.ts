@@ -64,9 +64,7 @@ export function parsePrincipal(text: string, defaultRealm?: string): Principal {
 
 const escapeWith = (pattern: RegExp) => (s: string) =>
   s.replace(pattern, (c) => ({ '\n': '\\n', '\t': '\\t', '\b': '\\b', '\0': '\\0' })[c] ?? `\\${c}`);
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters MIT escapes
 const escapeName = escapeWith(/[\\/@\n\t\b\0]/g);
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters MIT escapes
 const escapeRealm = escapeWith(/[\\@\n\t\b\0]/g);
 
 /** The text form with escapes, as klist prints it. */

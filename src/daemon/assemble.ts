@@ -1,0 +1,73 @@
+/** Puts the lease engine together from the daemon's configuration: Kerberos settings, DNS, servers, keytab. */
+import { AdError } from '../errors.ts';
+import { type Krb5Config, loadKrb5Config } from '../krb5/config.ts';
+import { DEFAULT_ETYPES, etypeName, findProfile } from '../krb5/crypto/index.ts';
+import type { ContextOptions } from '../krb5/exchanges/context.ts';
+import { configuredKdcs } from '../krb5/network/kdcs.ts';
+import { type Endpoint, Locator } from '../krb5/network/locate.ts';
+import { DnsResolver } from '../krb5/network/resolver.ts';
+import { TcpTransport } from '../krb5/network/tcp.ts';
+import { LDAP_PORT } from '../ldap/locate.ts';
+import type { DaemonConfig } from './config.ts';
+import { DirectoryEngine } from './fetch.ts';
+import type { Log } from './log.ts';
+
+/** @throws AdError INVALID_ARGUMENT or FILE when krb5.conf or a server name cannot be used */
+export async function createEngine(
+  config: Pick<DaemonConfig, 'domainControllers' | 'krb5Config' | 'keytab'>,
+  log: Log,
+): Promise<DirectoryEngine> {
+  const krb5 = await loadKrb5Config(config.krb5Config, process.env);
+  const resolver = new DnsResolver();
+  const locator = new Locator({ resolver, clock: Date.now });
+  const transport = new TcpTransport({
+    resolver,
+    locator,
+    kdcs: (realm) => configuredKdcs(krb5, realm),
+    dns: krb5.dnsLookupKdc,
+  });
+  return new DirectoryEngine({
+    kerberos: { transport, ...kerberosSettings(krb5, log) },
+    resolver,
+    locator,
+    clock: Date.now,
+    domainControllers: config.domainControllers.map(domainController),
+    keytab: config.keytab.replace(/^FILE:/, ''),
+    log,
+  });
+}
+
+function kerberosSettings(krb5: Krb5Config, log: Log): Partial<ContextOptions> {
+  const permitted = permittedEtypes(krb5);
+  for (const etype of permitted.filter((e) => findProfile(e)?.weak)) {
+    log.warn(`krb5.conf permits the weak encryption type ${etypeName(etype)}`);
+  }
+  return {
+    permittedEtypes: permitted,
+    clockSkew: krb5.clockskewSeconds * 1000,
+    ticketLifetime: krb5.ticketLifetimeSeconds * 1000,
+    // Without a setting of its own the daemon asks for what Active Directory grants at most by default.
+    ...(krb5.renewLifetimeSeconds > 0 && { renewLifetime: krb5.renewLifetimeSeconds * 1000 }),
+  };
+}
+
+/** krb5.conf's types; weak ones count only where the file allows weak cryptography besides naming them. */
+function permittedEtypes(krb5: Krb5Config): readonly number[] {
+  const named = krb5.permittedEtypes ?? DEFAULT_ETYPES;
+  const permitted = named.filter((e) => krb5.allowWeakCrypto || !findProfile(e)?.weak);
+  if (permitted.length > 0) return permitted;
+  throw new AdError(
+    'INVALID_ARGUMENT',
+    'krb5.conf permits weak encryption types only: add one of the aes types, or allow_weak_crypto',
+  );
+}
+
+/** `host`, `host:port` or `[v6]:port` of DOMAIN_CONTROLLER_GMSA. */
+function domainController(text: string): Endpoint {
+  const [, v6, name, port] = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const host = v6 ?? name;
+  if (!host || Number(port) > 65_535 || Number(port) === 0) {
+    throw new AdError('INVALID_ARGUMENT', `DOMAIN_CONTROLLER_GMSA: ${JSON.stringify(text)} is no host name`);
+  }
+  return { host, port: port === undefined ? LDAP_PORT : Number(port) };
+}

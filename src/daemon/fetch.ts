@@ -1,0 +1,169 @@
+/**
+ * The lease engine: from an identity and a list of gMSAs to credential caches. One search reads all managed passwords
+ * of a domain, then the accounts log on side by side. A failure of one account does not touch the others.
+ */
+import { hostname } from 'node:os';
+import type { Identity } from '../accounts/identity.ts';
+import { machineIdentity } from '../accounts/keytab.ts';
+import { passwordIdentity } from '../accounts/password.ts';
+import { wipe } from '../bytes.ts';
+import { AdError, isAdError, messageOf } from '../errors.ts';
+import { type ManagedAccount, readManagedAccounts } from '../gmsa/account.ts';
+import { loginManagedAccount } from '../gmsa/login.ts';
+import type { Credentials } from '../krb5/credentials.ts';
+import { DEFAULT_ETYPES } from '../krb5/crypto/index.ts';
+import { writeCCache } from '../krb5/files/ccache.ts';
+import type { FetchOutcome, FetchRequest, GmsaRef, LeaseEngine, ReaderIdentity } from './engine.ts';
+import type { Log } from './log.ts';
+import { type Reader, Readers, type ReadersOptions } from './readers.ts';
+
+export interface EngineOptions extends ReadersOptions {
+  readonly keytab: string;
+  readonly hostName?: string;
+  readonly log?: Log;
+}
+
+/** Logins of one request that run at a time; a KDC's listen backlog is about ten. */
+const LOGINS_AT_A_TIME = 8;
+
+export class DirectoryEngine implements LeaseEngine {
+  readonly #options: EngineOptions;
+  readonly #readers: Readers;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#readers = new Readers(options);
+  }
+
+  async fetch(request: FetchRequest): Promise<FetchOutcome[]> {
+    const { reader, done } = this.#readers.acquire(await this.#identity(request.identity));
+    try {
+      const outcomes = new Array<FetchOutcome>(request.accounts.length);
+      const domains = new Map<string, number[]>();
+      for (const [i, account] of request.accounts.entries()) {
+        const domain = account.domain.toLowerCase();
+        domains.set(domain, [...(domains.get(domain) ?? []), i]);
+      }
+      const fetchOne = async ([domain, indices]: [string, number[]]): Promise<void> => {
+        const accounts = indices.map((i) => request.accounts[i]!);
+        const fetched = await this.#fetchDomain(reader, domain, accounts, request.signal);
+        for (const [n, i] of indices.entries()) outcomes[i] = fetched[n]!;
+      };
+      await Promise.all([...domains].map(fetchOne));
+      return outcomes;
+    } finally {
+      done();
+    }
+  }
+
+  #identity(identity: ReaderIdentity): Identity | Promise<Identity> {
+    const permitted = this.#options.kerberos.permittedEtypes ?? DEFAULT_ETYPES;
+    return identity.kind === 'password'
+      ? passwordIdentity(identity.username, identity.domain, identity.password, permitted)
+      : machineIdentity(this.#options.keytab, this.#options.hostName ?? hostname(), permitted);
+  }
+
+  async #fetchDomain(
+    reader: Reader,
+    domain: string,
+    accounts: readonly GmsaRef[],
+    signal: AbortSignal,
+  ): Promise<FetchOutcome[]> {
+    const managed = await this.#read(reader, domain, accounts, signal);
+    try {
+      return await mapLimited(accounts, LOGINS_AT_A_TIME, (account, i) =>
+        this.#login(reader, account, managed[i]!, signal),
+      );
+    } finally {
+      for (const account of managed) {
+        if (!(account instanceof AdError)) wipe(account.password.current, account.password.previous);
+      }
+    }
+  }
+
+  /** One search; a kept connection that turns out dead, or a DC that falls silent, is replaced once. */
+  async #read(
+    reader: Reader,
+    domain: string,
+    accounts: readonly GmsaRef[],
+    signal: AbortSignal,
+  ): Promise<(ManagedAccount | AdError)[]> {
+    const names = accounts.map((a) => a.name);
+    for (let attempt = 1; ; attempt++) {
+      const connection = await reader.connection(domain, signal);
+      try {
+        return await readManagedAccounts(connection, domain, names, signal);
+      } catch (e) {
+        if (!isAdError(e, 'UNREACHABLE') || attempt > 1) throw e;
+        this.#options.log?.warn('domain controller lost, trying again', {
+          server: connection.server,
+          error: messageOf(e),
+        });
+        reader.discard(connection);
+      }
+    }
+  }
+
+  async #login(
+    reader: Reader,
+    account: GmsaRef,
+    managed: ManagedAccount | AdError,
+    signal: AbortSignal,
+  ): Promise<FetchOutcome> {
+    if (managed instanceof AdError) return { account, error: managed };
+    try {
+      const tgt = await loginManagedAccount(reader.client.context, managed, account.domain.toUpperCase(), signal);
+      try {
+        return {
+          account: { ...account, distinguishedName: managed.distinguishedName },
+          ccache: ccacheOf(tgt, reader.client.context.timeOffset),
+          endtime: tgt.endtime,
+          ...(tgt.renewTill && { renewTill: tgt.renewTill }),
+        };
+      } finally {
+        wipe(tgt.key.value);
+      }
+    } catch (e) {
+      if (isAdError(e) && !isAdError(e, 'TIMEOUT', 'ABORTED')) return { account, error: e };
+      throw e;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#readers.close();
+    this.#options.kerberos.transport.close();
+  }
+}
+
+/** @param offset the KDC's clock minus ours, ms: MIT's library corrects by it (DeltaTime in the header) */
+function ccacheOf(tgt: Credentials, offset: number): Uint8Array {
+  const seconds = Math.trunc(offset / 1000);
+  return writeCCache({
+    principal: tgt.client,
+    ...(seconds !== 0 && { kdcOffset: { seconds, microseconds: 0 } }),
+    credentials: [tgt],
+  });
+}
+
+/** `work` on every item, at most `limit` at a time; the results in the order of the items. */
+async function mapLimited<T, R>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T, index: number) => Promise<R>,
+): Promise<R[]> {
+  const results = new Array<R>(items.length);
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < items.length) {
+      const i = next++;
+      try {
+        results[i] = await work(items[i]!, i);
+      } catch (e) {
+        next = items.length; // nothing new is begun once the whole has failed
+        throw e;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  return results;
+}

@@ -1,0 +1,116 @@
+/** Finding group Managed Service Accounts in the directory and reading their managed passwords, several in one search. */
+import { AndFilter, EqualityFilter, OrFilter } from 'ldapts';
+import { wipe } from '../bytes.ts';
+import { AdError } from '../errors.ts';
+import type { LdapEntry, SealedConnection } from '../ldap/client.ts';
+import { domainBase } from '../ldap/locate.ts';
+import { type ManagedPassword, parseManagedPassword } from './blob.ts';
+
+export interface ManagedAccount {
+  /** As the directory spells it, with its `$`. */
+  readonly samAccountName: string;
+  readonly distinguishedName: string;
+  readonly password: ManagedPassword;
+}
+
+/** userAccountControl ACCOUNTDISABLE, MS-ADTS 2.2.16. */
+const ACCOUNTDISABLE = 0x2;
+/** More names than this go into a further search; a DC answers 50 accounts in a few milliseconds. */
+const NAMES_A_SEARCH = 50;
+
+const ATTRIBUTES = {
+  sAMAccountName: 'text',
+  userAccountControl: 'text',
+  'msDS-ManagedPassword': 'binary',
+} as const;
+
+/** The account name the directory knows: with one `$` at the end. */
+export function samAccountName(name: string): string {
+  return name.endsWith('$') ? name : `${name}$`;
+}
+
+/**
+ * Looks accounts up by sAMAccountName in the domain's own naming context.
+ * @param names with or without the trailing `$`
+ * @returns for each name, in order, the account or why it cannot be used: NO_SUCH_ACCOUNT, ACCOUNT_DISABLED,
+ *   NOT_ALLOWED, MALFORMED. The caller wipes the passwords.
+ * @throws AdError NOT_SEALED, LDAP, UNREACHABLE, TIMEOUT, ABORTED when the search itself failed
+ */
+export async function readManagedAccounts(
+  connection: SealedConnection,
+  domain: string,
+  names: readonly string[],
+  signal?: AbortSignal,
+): Promise<(ManagedAccount | AdError)[]> {
+  const found = new Map<string, LdapEntry>();
+  for (let i = 0; i < names.length; i += NAMES_A_SEARCH) {
+    const wanted = names.slice(i, i + NAMES_A_SEARCH).map(samAccountName);
+    for (const entry of await search(connection, domain, wanted, signal)) {
+      const name = entry.text.get('samaccountname')?.[0];
+      if (name !== undefined) found.set(name.toLowerCase(), entry);
+    }
+  }
+  return names.map((name) => {
+    const entry = found.get(samAccountName(name).toLowerCase());
+    return entry ? readAccount(entry, connection.server) : noSuchAccount(name, domain, connection.server);
+  });
+}
+
+/** Filter objects carry names as data, so no character of a name can change the filter (RFC 4515 section 3). */
+function search(
+  connection: SealedConnection,
+  domain: string,
+  samNames: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<LdapEntry[]> {
+  const byName = samNames.map((value) => new EqualityFilter({ attribute: 'sAMAccountName', value }));
+  const isGmsa = new EqualityFilter({ attribute: 'objectClass', value: 'msDS-GroupManagedServiceAccount' });
+  return connection.search({
+    base: domainBase(domain),
+    scope: 'sub',
+    filter: new AndFilter({ filters: [isGmsa, byName.length === 1 ? byName[0]! : new OrFilter({ filters: byName })] }),
+    attributes: ATTRIBUTES,
+    signal,
+  });
+}
+
+function readAccount(entry: LdapEntry, server: string): ManagedAccount | AdError {
+  const name = entry.text.get('samaccountname')![0]!;
+  const control = Number(entry.text.get('useraccountcontrol')?.[0] ?? 0);
+  if (control & ACCOUNTDISABLE) {
+    return new AdError('ACCOUNT_DISABLED', `the gMSA ${name} is disabled in the directory: enable it`, {
+      account: name,
+      server,
+    });
+  }
+  const blob = entry.binary.get('msds-managedpassword')?.[0];
+  // A DC hands the entry out without the attribute to those who may not read it (MS-ADTS 3.1.1.4.4).
+  if (!blob) {
+    return new AdError(
+      'NOT_ALLOWED',
+      `${server} does not let this identity read the managed password of ${name}: ` +
+        'add it, or a group it is in, to PrincipalsAllowedToRetrieveManagedPassword (msDS-GroupMSAMembership)',
+      { account: name, server },
+    );
+  }
+  try {
+    return { samAccountName: name, distinguishedName: entry.dn, password: parseManagedPassword(blob) };
+  } catch (e) {
+    if (e instanceof AdError) return e;
+    throw e;
+  } finally {
+    wipe(blob);
+  }
+}
+
+function noSuchAccount(name: string, domain: string, server: string): AdError {
+  return new AdError(
+    'NO_SUCH_ACCOUNT',
+    `no gMSA ${samAccountName(name)} in ${domain} (asked ${server}): check its name`,
+    {
+      account: name,
+      domain,
+      server,
+    },
+  );
+}

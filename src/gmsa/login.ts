@@ -1,0 +1,64 @@
+/** Logging a gMSA on with its managed password: the right one of the two, the right salt, one exchange in the rule. */
+import { wipe } from '../bytes.ts';
+import { AdError, isAdError } from '../errors.ts';
+import type { Credentials } from '../krb5/credentials.ts';
+import { Key } from '../krb5/crypto/index.ts';
+import { asExchange } from '../krb5/exchanges/as.ts';
+import type { ExchangeContext } from '../krb5/exchanges/context.ts';
+import { activeDirectorySalt, principal } from '../krb5/principal.ts';
+import { DerivingSecret, type KeyHint } from '../krb5/secret.ts';
+import type { ManagedAccount } from './account.ts';
+import { deriveKeys, validPasswords } from './keys.ts';
+
+/**
+ * A ticket-granting ticket for the account. The salt is assumed by the computer rule (MS-KILE 3.1.1.2), which saves a
+ * round trip; when the KDC refuses, its own salt is used. Around a roll of the password both are tried in the order of
+ * their validity.
+ * @throws as `asExchange`
+ */
+export async function loginManagedAccount(
+  context: ExchangeContext,
+  account: ManagedAccount,
+  realm: string,
+  signal?: AbortSignal,
+): Promise<Credentials> {
+  let refusal: AdError | undefined;
+  for (const password of validPasswords(account.password)) {
+    const secret = managedSecret(password, account.samAccountName, realm, context.permittedEtypes);
+    try {
+      return await asExchange(context, { client: principal(realm, account.samAccountName), secret, signal });
+    } catch (e) {
+      if (!isAdError(e, 'WRONG_PASSWORD')) throw e;
+      refusal ??= e;
+    } finally {
+      secret.destroy();
+    }
+  }
+  throw refusal ?? new AdError('WRONG_PASSWORD', `${account.samAccountName} has no managed password that is valid now`);
+}
+
+/** @param password raw UTF-16LE bytes; copied */
+function managedSecret(
+  password: Uint8Array,
+  samName: string,
+  realm: string,
+  etypes: readonly number[],
+): DerivingSecret {
+  const own = password.slice();
+  return new DerivingSecret({
+    etypes,
+    defaultSalt: activeDirectorySalt('computer', samName, realm),
+    guess: true,
+    derive: (hint) => deriveKey(own, hint),
+    wipe: () => wipe(own),
+  });
+}
+
+async function deriveKey(password: Uint8Array, hint: KeyHint & { salt: string }): Promise<Key> {
+  const value = (await deriveKeys(password, hint.salt, [hint.etype], hint.params)).get(hint.etype)!;
+  try {
+    return new Key(hint.etype, value);
+  } finally {
+    wipe(value);
+  }
+}

@@ -1,0 +1,205 @@
+/** The client/server authentication exchange, RFC 4120 3.2: AP-REQ and AP-REP, both sides. */
+import { fromDer, toDer } from '../../asn1.ts';
+import { wipe } from '../../bytes.ts';
+import { AdError } from '../../errors.ts';
+import type { Credentials } from '../credentials.ts';
+import { Key } from '../crypto/index.ts';
+import {
+  ApRep,
+  ApReq,
+  Authenticator,
+  type AuthorizationData,
+  type Checksum,
+  EncApRepPart,
+  EncTicketPart,
+  fromPrincipalName,
+  Ticket,
+  toPrincipalName,
+} from '../messages.ts';
+import { apOption, keyUsage, msgType } from '../numbers.ts';
+import { formatPrincipal, type Principal, samePrincipal } from '../principal.ts';
+import type { Clock, Stamp } from './context.ts';
+
+export interface ApRequestOptions {
+  readonly credentials: Credentials;
+  readonly sessionKey: Key;
+  /** Key usage of the authenticator: 7 to a TGS, 11 to any other server (RFC 4120 7.5.1). */
+  readonly usage: number;
+  /** The KDC's time, never given before (`newStamp`). */
+  readonly stamp: Stamp;
+  readonly mutual?: boolean;
+  readonly checksum?: Checksum;
+  readonly subkey?: Key;
+  readonly sequence?: number;
+}
+
+export interface SentApRequest {
+  /** DER of the AP-REQ. */
+  readonly message: Uint8Array;
+  /** What a mutual AP-REP must echo. */
+  readonly ctime: Date;
+  readonly cusec: number;
+}
+
+/** Builds an AP-REQ with a fresh authenticator (RFC 4120 5.5.1). */
+export function buildApReq(options: ApRequestOptions): SentApRequest {
+  const { credentials, sessionKey } = options;
+  const { seconds: ctime, microseconds: cusec } = options.stamp;
+  const authenticator = toDer(Authenticator, {
+    authenticatorVno: 5,
+    crealm: credentials.client.realm,
+    cname: toPrincipalName(credentials.client),
+    cksum: options.checksum,
+    cusec,
+    ctime,
+    subkey: options.subkey && { keytype: options.subkey.etype, keyvalue: options.subkey.value },
+    seqNumber: options.sequence,
+  });
+  try {
+    const message = toDer(ApReq, {
+      pvno: 5,
+      msgType: msgType.AP_REQ,
+      apOptions: options.mutual ? apOption.MUTUAL_REQUIRED : 0,
+      ticket: credentials.ticket,
+      authenticator: { etype: sessionKey.etype, cipher: sessionKey.encrypt(options.usage, authenticator) },
+    });
+    return { message, ctime, cusec };
+  } finally {
+    wipe(authenticator);
+  }
+}
+
+/**
+ * Opens the server's AP-REP and proves that the server could read our authenticator (RFC 4120 3.2.5).
+ * @returns the server's subkey and first sequence number where it sent them
+ * @throws MalformedError, AdError INTEGRITY, AdError REPLY_REJECTED
+ */
+export function openApRep(
+  message: Uint8Array,
+  sessionKey: Key,
+  sent: SentApRequest,
+): { subkey?: Key; sequence: number | undefined } {
+  const rep = fromDer(ApRep, message);
+  if (rep.pvno !== 5 || rep.msgType !== msgType.AP_REP) throw rejected('AP-REP has another version or type');
+  if (rep.encPart.etype !== sessionKey.etype) throw rejected(`AP-REP is sealed with etype ${rep.encPart.etype}`);
+  const clear = sessionKey.decrypt(keyUsage.AP_REP_ENC_PART, rep.encPart.cipher);
+  try {
+    const part = fromDer(EncApRepPart, clear);
+    // "verifies that the ctime and cusec fields ... match those in the Authenticator"
+    if (part.ctime.getTime() !== sent.ctime.getTime() || part.cusec !== sent.cusec) {
+      throw rejected('AP-REP answers another AP-REQ');
+    }
+    return part.subkey === undefined
+      ? { sequence: part.seqNumber }
+      : { subkey: new Key(part.subkey.keytype, part.subkey.keyvalue), sequence: part.seqNumber };
+  } finally {
+    wipe(clear);
+  }
+}
+
+export interface AcceptedApRequest {
+  readonly client: Principal;
+  readonly server: Principal;
+  readonly mutual: boolean;
+  readonly flags: number;
+  readonly authtime: Date;
+  readonly starttime: Date | undefined;
+  readonly endtime: Date;
+  readonly renewTill: Date | undefined;
+  readonly sessionKey: Key;
+  readonly subkey: Key | undefined;
+  readonly sequence: number | undefined;
+  readonly checksum: Checksum | undefined;
+  readonly ctime: Date;
+  readonly cusec: number;
+  readonly authorizationData: AuthorizationData | undefined;
+}
+
+export interface AcceptOptions {
+  /** The long-term key of a service for the ticket's etype and kvno; undefined when there is none. */
+  readonly keyFor: (server: Principal, etype: number, kvno: number | undefined) => Key | undefined;
+  readonly clock: Clock;
+  readonly clockSkew: number;
+  readonly usage: number;
+}
+
+/**
+ * The server's side: opens ticket and authenticator and checks names and times (RFC 4120 3.2.3). Replays are the
+ * caller's to detect. The caller destroys the keys.
+ * @throws MalformedError, AdError INTEGRITY, REPLY_REJECTED, CLOCK_SKEW, UNKNOWN_SERVICE
+ */
+export function acceptApReq(message: Uint8Array, options: AcceptOptions): AcceptedApRequest {
+  const req = fromDer(ApReq, message);
+  if (req.pvno !== 5 || req.msgType !== msgType.AP_REQ) throw rejected('AP-REQ has another version or type');
+  const ticket = fromDer(Ticket, req.ticket);
+  const server = fromPrincipalName(ticket.sname, ticket.realm);
+  const key = options.keyFor(server, ticket.encPart.etype, ticket.encPart.kvno);
+  if (!key) {
+    const { etype, kvno } = ticket.encPart;
+    throw new AdError('UNKNOWN_SERVICE', `no key for ${formatPrincipal(server)} with etype ${etype}`, { etype, kvno });
+  }
+  const clearTicket = key.decrypt(keyUsage.KDC_REP_TICKET, ticket.encPart.cipher);
+  let sessionKey: Key | undefined;
+  let clear: Uint8Array | undefined;
+  try {
+    const part = fromDer(EncTicketPart, clearTicket);
+    const client = fromPrincipalName(part.cname, part.crealm);
+    sessionKey = new Key(part.key.keytype, part.key.keyvalue);
+    if (req.authenticator.etype !== sessionKey.etype) throw rejected('authenticator is sealed with another etype');
+    clear = sessionKey.decrypt(options.usage, req.authenticator.cipher);
+    const auth = fromDer(Authenticator, clear);
+    // KRB_AP_ERR_BADMATCH: "the name and realm of the client from the ticket are compared against the same fields"
+    if (!samePrincipal(client, fromPrincipalName(auth.cname, auth.crealm))) {
+      throw rejected('ticket and authenticator name different clients');
+    }
+    const now = options.clock();
+    if (Math.abs(auth.ctime.getTime() - now) > options.clockSkew) {
+      throw new AdError('CLOCK_SKEW', `authenticator is of ${auth.ctime.toISOString()}`);
+    }
+    const start = (part.starttime ?? part.authtime).getTime();
+    if (start - options.clockSkew > now) throw rejected('ticket is not yet valid');
+    if (part.endtime.getTime() + options.clockSkew < now) throw rejected('ticket has expired');
+    return {
+      client,
+      server,
+      mutual: (req.apOptions & apOption.MUTUAL_REQUIRED) !== 0,
+      flags: part.flags,
+      authtime: part.authtime,
+      starttime: part.starttime,
+      endtime: part.endtime,
+      renewTill: part.renewTill,
+      sessionKey,
+      subkey: auth.subkey && new Key(auth.subkey.keytype, auth.subkey.keyvalue),
+      sequence: auth.seqNumber,
+      checksum: auth.cksum && { cksumtype: auth.cksum.cksumtype, checksum: auth.cksum.checksum.slice() },
+      ctime: auth.ctime,
+      cusec: auth.cusec,
+      authorizationData: part.authorizationData?.map((d) => ({ adType: d.adType, adData: d.adData.slice() })),
+    };
+  } catch (e) {
+    sessionKey?.destroy();
+    throw e;
+  } finally {
+    wipe(clearTicket, clear);
+  }
+}
+
+/** The AP-REP that answers an accepted request (RFC 4120 3.2.4). */
+export function buildApRep(accepted: AcceptedApRequest, options: { subkey?: Key; sequence?: number }): Uint8Array {
+  const part = toDer(EncApRepPart, {
+    ctime: accepted.ctime,
+    cusec: accepted.cusec,
+    subkey: options.subkey && { keytype: options.subkey.etype, keyvalue: options.subkey.value },
+    seqNumber: options.sequence,
+  });
+  try {
+    const cipher = accepted.sessionKey.encrypt(keyUsage.AP_REP_ENC_PART, part);
+    return toDer(ApRep, { pvno: 5, msgType: msgType.AP_REP, encPart: { etype: accepted.sessionKey.etype, cipher } });
+  } finally {
+    wipe(part);
+  }
+}
+
+function rejected(message: string): AdError {
+  return new AdError('REPLY_REJECTED', message);
+}

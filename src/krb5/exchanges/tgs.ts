@@ -1,0 +1,162 @@
+/** The ticket-granting service exchange, RFC 4120 3.3: service tickets, referrals' next hop, renewal. */
+import { fromDer, toDer } from '../../asn1.ts';
+import { wipe } from '../../bytes.ts';
+import { AdError, isAdError } from '../../errors.ts';
+import type { Credentials } from '../credentials.ts';
+import { etypeName, Key, profileOf } from '../crypto/index.ts';
+import { EncTgsRepPart, KdcReqBody, KrbError, TgsRep, TgsReq, toPrincipalName } from '../messages.ts';
+import { kdcOption, keyUsage, krbError, msgType, paType, ticketFlag } from '../numbers.ts';
+import { formatPrincipal, type Principal } from '../principal.ts';
+import { buildApReq } from './ap.ts';
+import { wholeSeconds } from './as.ts';
+import { type ExchangeContext, hasFlag, kdcNow, newNonce, newStamp } from './context.ts';
+import { krbErrorToAdError } from './errors.ts';
+import { believableOffset, replyUsage, verifyReply } from './verify.ts';
+
+export interface TgsOptions {
+  /** A ticket for the ticket-granting service of the realm that is asked. */
+  readonly tgt: Credentials;
+  readonly server: Principal;
+  /** Bits of kdcOption beside CANONICALIZE. */
+  readonly kdcOptions?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Asks for a ticket. The reply's server may be another realm's krbtgt: a referral, which the caller follows.
+ * @throws AdError UNKNOWN_SERVICE, KDC_ERROR, REPLY_REJECTED, ETYPE, CLOCK_SKEW, UNREACHABLE, TIMEOUT, ABORTED;
+ *   MalformedError for an answer that is no Kerberos message
+ */
+export async function tgsExchange(context: ExchangeContext, options: TgsOptions): Promise<Credentials> {
+  const trial: ExchangeContext = { ...context };
+  for (let round = 0; ; round++) {
+    const outcome = await askOnce(trial, options);
+    if ('credentials' in outcome) {
+      context.timeOffset = trial.timeOffset;
+      return outcome.credentials;
+    }
+    const { error, server } = outcome;
+    if (error.errorCode !== krbError.KRB_AP_ERR_SKEW || round > 0) {
+      const what = `the request of ${formatPrincipal(options.tgt.client)} for ${formatPrincipal(options.server)}`;
+      throw krbErrorToAdError(error, { what, realm: options.tgt.server.realm, server });
+    }
+    trial.timeOffset = believableOffset(trial, error.stime.getTime(), server);
+  }
+}
+
+/** Extends a renewable ticket-granting ticket up to its renew-till (RFC 4120 2.3). */
+export async function renewTicket(
+  context: ExchangeContext,
+  tgt: Credentials,
+  signal?: AbortSignal,
+): Promise<Credentials> {
+  if (!hasFlag(tgt.flags, ticketFlag.RENEWABLE)) {
+    throw new AdError('INVALID_ARGUMENT', `the ticket of ${formatPrincipal(tgt.client)} is not renewable`);
+  }
+  return tgsExchange(context, { tgt, server: tgt.server, kdcOptions: kdcOption.RENEW, signal });
+}
+
+type Outcome = { credentials: Credentials } | { error: KrbError; server: string };
+
+async function askOnce(context: ExchangeContext, options: TgsOptions): Promise<Outcome> {
+  const { tgt } = options;
+  const sessionKey = new Key(tgt.key.etype, tgt.key.value);
+  const subkey = Key.generate(tgt.key.etype, context.random);
+  try {
+    const body = requestBody(context, options);
+    const reqBody = toDer(KdcReqBody, body);
+    const { message: apReq } = buildApReq({
+      credentials: tgt,
+      sessionKey,
+      usage: keyUsage.TGS_REQ_AUTHENTICATOR,
+      stamp: newStamp(context),
+      subkey,
+      // RFC 4120 5.4.1: without this checksum anybody could alter the body on its way.
+      checksum: {
+        cksumtype: profileOf(sessionKey.etype).cksumType,
+        checksum: sessionKey.checksum(keyUsage.TGS_REQ_AUTHENTICATOR_CKSUM, reqBody),
+      },
+    });
+    const padata = [{ padataType: paType.TGS_REQ, padataValue: apReq }];
+    const request = toDer(TgsReq, { pvno: 5, msgType: msgType.TGS_REQ, padata, reqBody });
+    const realm = tgt.server.components[1] ?? tgt.server.realm;
+    const { message, server } = await context.transport.exchange(realm, request, options.signal);
+    if (message[0] === 0x60 + msgType.ERROR) return { error: fromDer(KrbError, message), server };
+    return { credentials: openReply(context, options, body, message, server, sessionKey, subkey) };
+  } finally {
+    sessionKey.destroy();
+    subkey.destroy();
+  }
+}
+
+function requestBody(context: ExchangeContext, options: TgsOptions): KdcReqBody {
+  const { tgt, server } = options;
+  const renew = hasFlag(options.kdcOptions ?? 0, kdcOption.RENEW);
+  const inherited = tgt.flags & (kdcOption.FORWARDABLE | kdcOption.RENEWABLE);
+  const till = renew ? kdcNow(context) + context.ticketLifetime : tgt.endtime.getTime();
+  return {
+    kdcOptions: (options.kdcOptions ?? 0) | inherited | (renew ? 0 : kdcOption.CANONICALIZE),
+    realm: tgt.server.components[1] ?? tgt.server.realm,
+    sname: toPrincipalName(server),
+    till: wholeSeconds(till),
+    rtime: tgt.renewTill,
+    nonce: newNonce(context.random),
+    etypes: [...context.permittedEtypes],
+  };
+}
+
+function openReply(
+  context: ExchangeContext,
+  options: TgsOptions,
+  body: KdcReqBody,
+  message: Uint8Array,
+  server: string,
+  sessionKey: Key,
+  subkey: Key,
+): Credentials {
+  const rep = fromDer(TgsRep, message);
+  if (rep.pvno !== 5 || rep.msgType !== msgType.TGS_REP) {
+    throw new AdError('REPLY_REJECTED', `${server} answered a TGS-REQ with message type ${rep.msgType}`);
+  }
+  if (rep.encPart.etype !== subkey.etype) {
+    throw new AdError(
+      'REPLY_REJECTED',
+      `KDC ${server} sealed its reply with ${etypeName(rep.encPart.etype)}, not our subkey's`,
+    );
+  }
+  const clear = decryptReply(rep.encPart.cipher, sessionKey, subkey, server);
+  try {
+    const part = fromDer(EncTgsRepPart, clear);
+    const { client } = options.tgt;
+    const credentials = verifyReply(context, { kind: 'TGS', body, client, rep, part, server });
+    if (!context.permittedEtypes.includes(credentials.key.etype)) {
+      throw new AdError(
+        'ETYPE',
+        `KDC ${server} chose session key ${etypeName(credentials.key.etype)}, which is not permitted`,
+      );
+    }
+    return credentials;
+  } finally {
+    wipe(clear);
+  }
+}
+
+/** RFC 4120 5.4.2: sealed with the subkey we sent; Heimdal of old used the session key in spite of it. */
+function decryptReply(cipher: Uint8Array, sessionKey: Key, subkey: Key, server: string): Uint8Array {
+  try {
+    return subkey.decrypt(replyUsage.TGS_SUBKEY, cipher);
+  } catch (first) {
+    if (!isAdError(first, 'INTEGRITY')) throw first;
+    try {
+      return sessionKey.decrypt(replyUsage.TGS_SESSION, cipher);
+    } catch (second) {
+      if (!isAdError(second, 'INTEGRITY')) throw second;
+      throw new AdError(
+        'REPLY_REJECTED',
+        `the reply of KDC ${server} does not open with the key we sent`,
+        { server },
+        first,
+      );
+    }
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * Every check on a KDC's reply, in one place (RFC 4120 3.1.5 and 3.3.4, in the strictness of MIT's library). Nothing of
+ * a reply is used before it passed. What the KDC sends in the clear is believed only as far as the sealed part repeats it.
+ */
+
+import { fromDer } from '../../asn1.ts';
+import { AdError } from '../../errors.ts';
+import type { Credentials } from '../credentials.ts';
+import type { Key } from '../crypto/index.ts';
+import { Checksum, type EncKdcRepPart, fromPrincipalName, type KdcRep, type KdcReqBody, Ticket } from '../messages.ts';
+import { kdcOption, keyUsage, nameType, paType, ticketFlag } from '../numbers.ts';
+import { formatPrincipal, isKrbtgt, type Principal, sameName, samePrincipal } from '../principal.ts';
+import { type ExchangeContext, hasFlag, kdcNow, MAX_TIME_OFFSET } from './context.ts';
+
+export interface ReplyUnderCheck {
+  readonly kind: 'AS' | 'TGS';
+  /** The request's body as sent. */
+  readonly body: KdcReqBody;
+  /** The client asked for (AS), or the client of the ticket presented (TGS). */
+  readonly client: Principal;
+  readonly rep: KdcRep;
+  readonly part: EncKdcRepPart;
+  readonly server: string;
+}
+
+/**
+ * Checks a decrypted reply and turns it into credentials.
+ * @throws AdError REPLY_REJECTED naming the failed check, CLOCK_SKEW
+ */
+export function verifyReply(context: ExchangeContext, reply: ReplyUnderCheck): Credentials {
+  const { kind, body, rep, part } = reply;
+  const reject = (why: string): never => {
+    throw new AdError('REPLY_REJECTED', `${kind}-REP from ${reply.server} refused: ${why}`, { server: reply.server });
+  };
+  const canonicalize = hasFlag(body.kdcOptions, kdcOption.CANONICALIZE);
+
+  // RFC 4120 3.1.5: "verifies that the ... nonce in the encrypted part matches"
+  if (part.nonce !== body.nonce) reject('the nonce is not the one sent');
+
+  // "verifies that the cname and crealm in the response match those it requested"; RFC 6806 6 lets the name change
+  // when canonicalisation or an enterprise name was asked for. A TGS never changes the client.
+  const client = fromPrincipalName(rep.cname, rep.crealm);
+  const mayRename = kind === 'AS' && (canonicalize || reply.client.nameType === nameType.ENTERPRISE);
+  if (!mayRename && !samePrincipal(client, reply.client)) {
+    reject(`it is for ${formatPrincipal(client)}, not ${formatPrincipal(reply.client)}`);
+  }
+
+  // The sealed part must name the ticket's server: the clear part of a ticket could have been exchanged.
+  const ticket = fromDer(Ticket, rep.ticket);
+  const server = fromPrincipalName(part.sname, part.srealm);
+  if (!samePrincipal(server, fromPrincipalName(ticket.sname, ticket.realm))) {
+    reject('the sealed part and the ticket name different servers');
+  }
+  const asked = fromPrincipalName(body.sname ?? { nameType: 0, nameString: [] }, body.realm);
+  const bothTgs = isKrbtgt(server) && isKrbtgt(asked);
+  // An AS may canonicalise krbtgt/DOMAIN to krbtgt/REALM; a TGS may canonicalise a name or refer to another realm.
+  const mayBeOther =
+    kind === 'AS' ? canonicalize && bothTgs : (canonicalize && isSameService(server, asked)) || bothTgs;
+  const isReferral = kind === 'TGS' && canonicalize && isKrbtgt(server) && server.realm === asked.realm;
+  if (!samePrincipal(server, asked) && !mayBeOther && !isReferral) {
+    reject(`it is for service ${formatPrincipal(server)}, not ${formatPrincipal(asked)}`);
+  }
+
+  checkTimes(context, reply, reject);
+  return {
+    client,
+    server,
+    key: { etype: part.key.keytype, value: part.key.keyvalue.slice() },
+    authtime: part.authtime,
+    ...(part.starttime && { starttime: part.starttime }),
+    endtime: part.endtime,
+    ...(part.renewTill && { renewTill: part.renewTill }),
+    flags: part.flags,
+    isSkey: hasFlag(body.kdcOptions, kdcOption.ENC_TKT_IN_SKEY),
+    addresses: part.caddr ?? [],
+    authorizationData: [],
+    ticket: rep.ticket.slice(),
+    secondTicket: new Uint8Array(0),
+  };
+}
+
+/** Canonicalisation may change a server's realm or the case of its name, not the service itself. */
+function isSameService(a: Principal, b: Principal): boolean {
+  const lower = (p: Principal) => ({ components: p.components.map((c) => c.toLowerCase()) });
+  return sameName(lower(a), lower(b));
+}
+
+/** RFC 4120 3.1.5: times must be those requested or less, and the KDC's clock must agree with ours. */
+function checkTimes(context: ExchangeContext, reply: ReplyUnderCheck, reject: (why: string) => never): void {
+  const { body, part, kind } = reply;
+  const end = part.endtime.getTime();
+  if (end > body.till.getTime()) reject('the ticket lives longer than was asked');
+  const renewTill = part.renewTill?.getTime();
+  if (renewTill !== undefined && hasFlag(part.flags, ticketFlag.RENEWABLE)) {
+    const askedRenew = hasFlag(body.kdcOptions, kdcOption.RENEWABLE) ? body.rtime?.getTime() : undefined;
+    const renewableOk = hasFlag(body.kdcOptions, kdcOption.RENEWABLE_OK) ? body.till.getTime() : undefined;
+    const limit = askedRenew ?? renewableOk;
+    // A TGS copies renew-till from the ticket-granting ticket, which the caller bounded when it got that ticket.
+    if (kind === 'AS' && (limit === undefined || renewTill > limit))
+      reject('it is renewable for longer than was asked');
+  }
+  const start = (part.starttime ?? part.authtime).getTime();
+  if (end <= start) reject('the ticket ends before it starts');
+  if (hasFlag(part.flags, ticketFlag.INVALID)) reject('the ticket is not yet valid');
+  const skew = start - kdcNow(context);
+  if (kind === 'AS' && Math.abs(skew) > context.clockSkew) learnOffset(context, start, reply.server);
+  if (kind === 'TGS' && skew > context.clockSkew) reject('the ticket starts in the future');
+  if (end <= kdcNow(context) - context.clockSkew) reject('the ticket has expired already');
+}
+
+/** Adopts the KDC's clock from an authenticated time (MIT: kdc_timesync), within reason. */
+function learnOffset(context: ExchangeContext, kdcTime: number, server: string): void {
+  context.timeOffset = believableOffset(context, kdcTime, server);
+}
+
+/**
+ * The KDC's time minus ours in ms.
+ * @throws AdError CLOCK_SKEW when it is further off than any honest clock
+ */
+export function believableOffset(context: ExchangeContext, kdcTime: number, server: string): number {
+  const offset = kdcTime - context.clock();
+  if (Math.abs(offset) > MAX_TIME_OFFSET) {
+    throw new AdError(
+      'CLOCK_SKEW',
+      `the clock of KDC ${server} differs from this host's by ${Math.round(offset / 1000)} s: set this host's clock`,
+      { server, offsetSeconds: Math.round(offset / 1000) },
+    );
+  }
+  return offset;
+}
+
+/** Key usage of the checksum in PA-REQ-ENC-PA-REP (RFC 6806 section 11). */
+const KEY_USAGE_AS_REQ = 56;
+
+/**
+ * RFC 6806 section 11: a KDC that sets enc-pa-rep seals a checksum of our AS-REQ into its reply, so that nobody can have
+ * altered what we asked for (the etype list above all) nor hidden that the KDC knows the extension.
+ * @param request DER of the AS-REQ that was answered
+ */
+export function verifyEncPaRep(part: EncKdcRepPart, replyKey: Key, request: Uint8Array, server: string): void {
+  if (!hasFlag(part.flags, ticketFlag.ENC_PA_REP)) return;
+  const pa = part.encryptedPaData?.find((p) => p.padataType === paType.REQ_ENC_PA_REP);
+  const checksum = pa && fromDer(Checksum, pa.padataValue).checksum;
+  if (!checksum || !replyKey.verifyChecksum(KEY_USAGE_AS_REQ, request, checksum)) {
+    throw new AdError('REPLY_REJECTED', `AS-REP from ${server} refused: it answers another request than ours`, {
+      server,
+    });
+  }
+}
+
+/** The usage under which each kind of reply is sealed. */
+export const replyUsage = {
+  AS: keyUsage.AS_REP_ENC_PART,
+  TGS_SUBKEY: keyUsage.TGS_REP_ENC_PART_SUBKEY,
+  TGS_SESSION: keyUsage.TGS_REP_ENC_PART_SESSION_KEY,
+} as const;

@@ -1,0 +1,72 @@
+/** Trying several servers: in order, but never waiting long for a silent one. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { deferred } from '../../async.ts';
+import { AdError, abortError, isAdError, messageOf, throwIfAborted } from '../../errors.ts';
+
+export interface FailoverOptions {
+  /** How long a silent server is alone, ms; then the next is tried beside it and the first answer wins. */
+  readonly stagger: number;
+  readonly signal?: AbortSignal | undefined;
+  /** What is being done, for errors: 'asking a KDC of EXAMPLE.COM'. */
+  readonly doing: string;
+  /** Errors that another server would answer the same way end the search; by default only UNREACHABLE goes on. */
+  readonly goesOn?: (e: unknown) => boolean;
+}
+
+/**
+ * Runs `attempt` on each server until one succeeds. A server that fails is followed by the next at once; one that is
+ * silent for `stagger` ms gets company. Losers are aborted through their signal.
+ * @throws what an attempt threw when `goesOn` is false for it; AdError UNREACHABLE with every server's reason when all
+ *   failed; TIMEOUT or ABORTED by the signal
+ */
+export async function firstToAnswer<S, T>(
+  servers: readonly S[],
+  attempt: (server: S, signal: AbortSignal) => Promise<T>,
+  name: (server: S) => string,
+  options: FailoverOptions,
+): Promise<T> {
+  throwIfAborted(options.signal, options.doing);
+  const goesOn = options.goesOn ?? ((e) => isAdError(e, 'UNREACHABLE'));
+  const losers = new AbortController();
+  const failures: string[] = [];
+  const { promise, resolve, reject } = deferred<T>();
+  const onAbort = () => reject(abortError(options.signal!, options.doing));
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+
+  const runOne = async (server: S): Promise<void> => {
+    try {
+      resolve(await attempt(server, losers.signal));
+    } catch (e) {
+      if (!goesOn(e)) reject(e);
+      else failures.push(`${name(server)}: ${messageOf(e)}`);
+    }
+  };
+  const runAll = async (): Promise<void> => {
+    const running: Promise<void>[] = [];
+    for (const server of servers) {
+      if (losers.signal.aborted) return;
+      const run = runOne(server);
+      running.push(run);
+      await Promise.race([run, pause(options.stagger, losers.signal)]);
+    }
+    await Promise.all(running);
+    reject(
+      new AdError(
+        'UNREACHABLE',
+        `no server answered while ${options.doing} (${failures.join('; ') || 'none is known'})`,
+      ),
+    );
+  };
+  try {
+    runAll().catch(reject);
+    return await promise;
+  } finally {
+    options.signal?.removeEventListener('abort', onAbort);
+    losers.abort();
+  }
+}
+
+/** Waits without holding the process open; ends early, and quietly, with the signal. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal, ref: false }).catch(() => undefined);
+}

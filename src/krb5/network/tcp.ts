@@ -1,0 +1,266 @@
+/**
+ * Kerberos over TCP, RFC 4120 7.2.2: each message behind its length in four bytes, big endian. TCP from the first byte,
+ * since an Active Directory answer with a PAC does not fit a datagram. Connections are kept for a while, because an
+ * exchange over an open one saves a round trip.
+ */
+import { connect, type Socket } from 'node:net';
+import { fromDer } from '../../asn1.ts';
+import { abortable, deferred } from '../../async.ts';
+import { AdError, abortError, isAdError, messageOf } from '../../errors.ts';
+import { KrbError } from '../messages.ts';
+import { krbError, msgType } from '../numbers.ts';
+import { firstToAnswer } from './failover.ts';
+import { type Endpoint, endpointName, type Locator } from './locate.ts';
+import { lookupWith, type Resolver } from './resolver.ts';
+import type { KdcReply, KdcTransport } from './transport.ts';
+
+export interface TcpTransportOptions {
+  readonly resolver: Resolver;
+  readonly locator: Locator;
+  /** KDCs by configuration, tried in order; empty or undefined for a realm that DNS shall find. */
+  readonly kdcs?: (realm: string) => readonly Endpoint[] | undefined;
+  /** False: realms that are not configured are not looked up in DNS (krb5.conf dns_lookup_kdc). */
+  readonly dns?: boolean;
+  /** Limit for one exchange over all KDCs, ms. */
+  readonly timeout?: number;
+  /** How long a silent KDC is waited for alone, ms. */
+  readonly stagger?: number;
+  /** How long an idle connection is kept, ms. */
+  readonly keepAlive?: number;
+  /** Connections to one KDC at a time; a listen backlog is short, and a dropped SYN costs a second. */
+  readonly connections?: number;
+}
+
+/** Far above any ticket with a PAC (AD's MaxTokenSize is 64 KiB at most). */
+const MAX_REPLY = 1 << 20;
+
+export class TcpTransport implements KdcTransport {
+  readonly #options: Required<TcpTransportOptions>;
+  readonly #pools = new Map<string, Pool>();
+  #closed = false;
+
+  constructor(options: TcpTransportOptions) {
+    this.#options = {
+      kdcs: () => undefined,
+      dns: true,
+      timeout: 10_000,
+      stagger: 1000,
+      keepAlive: 30_000,
+      connections: 8,
+      ...options,
+    };
+  }
+
+  async exchange(realm: string, request: Uint8Array, signal?: AbortSignal): Promise<KdcReply> {
+    if (this.#closed) throw new AdError('ABORTED', 'the Kerberos transport is closed');
+    const doing = `asking a KDC of ${realm}`;
+    const deadline = AbortSignal.timeout(this.#options.timeout);
+    const both = signal ? AbortSignal.any([signal, deadline]) : deadline;
+    try {
+      const endpoints = await this.#locate(realm, both, doing);
+      const attempt = (endpoint: Endpoint, attemptSignal: AbortSignal) => this.#ask(endpoint, request, attemptSignal);
+      return await firstToAnswer(endpoints, attempt, endpointName, {
+        stagger: this.#options.stagger,
+        signal: both,
+        doing,
+      });
+    } catch (e) {
+      // Our own limit is a server that is silent, not a caller that gave up.
+      if (deadline.aborted && !signal?.aborted && isAdError(e, 'TIMEOUT')) {
+        throw new AdError(
+          'UNREACHABLE',
+          `no KDC of ${realm} answered within ${this.#options.timeout} ms`,
+          { realm },
+          e,
+        );
+      }
+      throw e;
+    }
+  }
+
+  async #locate(realm: string, signal: AbortSignal, doing: string): Promise<Endpoint[]> {
+    const configured = this.#options.kdcs(realm);
+    if (configured?.length) return this.#options.locator.inOrder(configured);
+    if (!this.#options.dns)
+      throw new AdError('UNREACHABLE', `no KDC of ${realm} is configured, and dns_lookup_kdc is off`, { realm });
+    return abortable(this.#options.locator.find(`_kerberos._tcp.${realm.toLowerCase()}`), signal, doing);
+  }
+
+  async #ask(endpoint: Endpoint, request: Uint8Array, signal: AbortSignal): Promise<KdcReply> {
+    const server = endpointName(endpoint);
+    try {
+      const message = await this.#pool(endpoint).exchange(request, signal);
+      if (cannotServe(message)) throw new AdError('UNREACHABLE', `KDC ${server} says it cannot serve now`);
+      this.#options.locator.worked(endpoint);
+      return { message, server };
+    } catch (e) {
+      if (!isAdError(e, 'ABORTED')) this.#options.locator.failed(endpoint);
+      throw e;
+    }
+  }
+
+  #pool(endpoint: Endpoint): Pool {
+    const name = endpointName(endpoint);
+    let pool = this.#pools.get(name);
+    if (!pool) {
+      pool = new Pool(endpoint, this.#options);
+      this.#pools.set(name, pool);
+    }
+    return pool;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const pool of this.#pools.values()) pool.close();
+    this.#pools.clear();
+  }
+}
+
+/** KDC_ERR_SVC_UNAVAILABLE asks the client to try another KDC (RFC 4120 7.5.9). */
+function cannotServe(message: Uint8Array): boolean {
+  if (message[0] !== 0x60 + msgType.ERROR) return false;
+  return fromDer(KrbError, message).errorCode === krbError.KDC_ERR_SVC_UNAVAILABLE;
+}
+
+/** The connections to one KDC. */
+class Pool {
+  readonly #endpoint: Endpoint;
+  readonly #options: Required<TcpTransportOptions>;
+  readonly #idle: Socket[] = [];
+  readonly #open = new Set<Socket>();
+  readonly #waiting: (() => void)[] = [];
+  #busy = 0;
+
+  constructor(endpoint: Endpoint, options: Required<TcpTransportOptions>) {
+    this.#endpoint = endpoint;
+    this.#options = options;
+  }
+
+  async exchange(request: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+    await this.#enter(signal);
+    try {
+      const kept = this.#idle.pop();
+      if (kept) {
+        const reply = await this.#overKept(kept, request, signal);
+        if (reply) return reply;
+      }
+      return await this.#over(await this.#connect(signal), request, signal);
+    } finally {
+      this.#busy--;
+      this.#waiting.shift()?.();
+    }
+  }
+
+  /** Waits for one of the allowed connections. */
+  async #enter(signal: AbortSignal): Promise<void> {
+    while (this.#busy >= this.#options.connections) {
+      const { promise, resolve } = deferred<void>();
+      this.#waiting.push(resolve);
+      await abortable(promise, signal, 'waiting for a connection').catch((e) => {
+        const i = this.#waiting.indexOf(resolve);
+        if (i === -1)
+          this.#waiting.shift()?.(); // the turn came too late: hand it on
+        else this.#waiting.splice(i, 1);
+        throw e;
+      });
+    }
+    this.#busy++;
+  }
+
+  /** A kept connection may have been closed by the KDC meanwhile: then undefined, and a new one is made. */
+  async #overKept(socket: Socket, request: Uint8Array, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#over(socket, request, signal);
+    } catch (e) {
+      if (isAdError(e, 'UNREACHABLE')) return undefined;
+      throw e;
+    }
+  }
+
+  async #over(socket: Socket, request: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+    try {
+      socket.ref();
+      const reply = await roundTrip(socket, request, signal, endpointName(this.#endpoint));
+      this.#keep(socket);
+      return reply;
+    } catch (e) {
+      socket.destroy();
+      throw e;
+    }
+  }
+
+  #keep(socket: Socket): void {
+    if (socket.destroyed) return;
+    socket.unref(); // an idle connection does not hold the process open
+    socket.setTimeout(this.#options.keepAlive, () => socket.destroy());
+    this.#idle.push(socket);
+  }
+
+  #connect(signal: AbortSignal): Promise<Socket> {
+    const { host, port } = this.#endpoint;
+    const { promise, resolve, reject } = deferred<Socket>();
+    if (signal.aborted) {
+      reject(abortError(signal, 'connecting'));
+      return promise;
+    }
+    const socket = connect({ host, port, lookup: lookupWith(this.#options.resolver), noDelay: true });
+    this.#open.add(socket);
+    const onAbort = () => {
+      reject(abortError(signal, `connecting to ${endpointName(this.#endpoint)}`));
+      socket.destroy();
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    socket.once('connect', () => resolve(socket));
+    socket.on('error', (e) =>
+      reject(new AdError('UNREACHABLE', messageOf(e), { server: endpointName(this.#endpoint) }, e)),
+    );
+    socket.once('close', () => {
+      this.#open.delete(socket);
+      const i = this.#idle.indexOf(socket);
+      if (i !== -1) this.#idle.splice(i, 1);
+      reject(new AdError('UNREACHABLE', 'the connection was closed'));
+    });
+    return promise.finally(() => signal.removeEventListener('abort', onAbort));
+  }
+
+  close(): void {
+    for (const socket of this.#open) socket.destroy();
+  }
+}
+
+/** One request and its reply on an open connection. */
+function roundTrip(socket: Socket, request: Uint8Array, signal: AbortSignal, server: string): Promise<Uint8Array> {
+  const { promise, resolve, reject } = deferred<Uint8Array>();
+  const chunks: Buffer[] = [];
+  let received = 0;
+  const unreachable = (why: string) => reject(new AdError('UNREACHABLE', why, { server }));
+  const onAbort = () => reject(abortError(signal, `waiting for ${server}`));
+  const onClose = () =>
+    unreachable(received ? 'the connection broke inside a reply' : 'the connection was closed without a reply');
+  const onData = (chunk: Buffer) => {
+    chunks.push(chunk);
+    received += chunk.length;
+    if (received < 4) return;
+    const all = chunks.length === 1 ? chunk : Buffer.concat(chunks);
+    chunks.splice(0, chunks.length, all);
+    const length = all.readUInt32BE(0);
+    // RFC 4120 7.2.2: the high bit "is reserved for future expansion".
+    if (length > MAX_REPLY) unreachable(`it announced a reply of ${length} bytes`);
+    else if (received > 4 + length) unreachable('it sent more than one reply');
+    else if (received === 4 + length) resolve(new Uint8Array(all.subarray(4)));
+  };
+  if (signal.aborted) onAbort();
+  signal.addEventListener('abort', onAbort, { once: true });
+  socket.on('data', onData).once('close', onClose);
+  socket.setTimeout(0);
+  if (socket.destroyed || !socket.writable) onClose();
+  else {
+    const head = Buffer.alloc(4);
+    head.writeUInt32BE(request.length);
+    socket.write(Buffer.concat([head, request]));
+  }
+  return promise.finally(() => {
+    signal.removeEventListener('abort', onAbort);
+    socket.off('data', onData).off('close', onClose);
+  });
+}

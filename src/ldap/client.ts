@@ -1,0 +1,170 @@
+/** A sealed LDAP connection: one identity, one server, every byte encrypted; and the search that goes over it. */
+import { connect, type Socket } from 'node:net';
+import { Client, type Entry, type Filter, ResultCodeError } from 'ldapts';
+import { abortable, deferred } from '../async.ts';
+import { AdError, abortError, messageOf, throwIfAborted } from '../errors.ts';
+import type { KrbClient } from '../krb5/client.ts';
+import { type Endpoint, endpointName } from '../krb5/network/locate.ts';
+import { lookupWith, type Resolver } from '../krb5/network/resolver.ts';
+import { servicePrincipal } from '../krb5/principal.ts';
+import { saslBind } from './bind.ts';
+import { ldapResultError } from './errors.ts';
+import { GssapiMechanism } from './sasl-gssapi.ts';
+import { SealedSocket } from './security-layer.ts';
+
+export interface SealedConnectionOptions {
+  /** Host name as in the service principal `ldap/<host>`, and port. */
+  readonly endpoint: Endpoint;
+  /** Who binds. */
+  readonly client: KrbClient;
+  readonly resolver: Resolver;
+  /** Limit of one operation, ms; the connection ends when it passes. */
+  readonly operationTimeout?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface SearchRequest {
+  readonly base: string;
+  readonly scope: 'base' | 'one' | 'sub';
+  readonly filter: Filter;
+  /** Attributes by the names the server sends (case counts for ldapts), with how their values are to be read. */
+  readonly attributes: Readonly<Record<string, 'text' | 'binary'>>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Attribute names in lower case; an attribute without values is absent. */
+export interface LdapEntry {
+  readonly dn: string;
+  readonly text: ReadonlyMap<string, readonly string[]>;
+  readonly binary: ReadonlyMap<string, readonly Uint8Array[]>;
+}
+
+/**
+ * Connects and binds with GSSAPI and confidentiality. The TCP handshake and the ticket are fetched side by side.
+ * @throws AdError UNREACHABLE, NOT_SEALED, LDAP and what getting a ticket throws
+ */
+export async function connectSealed(options: SealedConnectionOptions): Promise<SealedConnection> {
+  const { endpoint, client, signal } = options;
+  const server = endpointName(endpoint);
+  const connecting = openSocket(endpoint, options.resolver, signal);
+  try {
+    const service = servicePrincipal('ldap', endpoint.host.toLowerCase(), client.client.realm);
+    const [socket, credentials] = await Promise.all([connecting, client.ticket(service, signal)]);
+    const mechanism = new GssapiMechanism({ context: client.context, credentials });
+    const layer = await saslBind(socket, mechanism, server, signal);
+    return new SealedConnection(new SealedSocket(socket, layer), endpoint, options.operationTimeout ?? 10_000);
+  } catch (e) {
+    connecting.then(
+      (socket) => socket.destroy(),
+      () => undefined,
+    );
+    throw e;
+  }
+}
+
+function openSocket(endpoint: Endpoint, resolver: Resolver, signal: AbortSignal | undefined): Promise<Socket> {
+  const server = endpointName(endpoint);
+  const { promise, resolve, reject } = deferred<Socket>();
+  throwIfAborted(signal, `connecting to ${server}`);
+  const socket = connect({ host: endpoint.host, port: endpoint.port, lookup: lookupWith(resolver), noDelay: true });
+  const onAbort = () => {
+    reject(abortError(signal!, `connecting to ${server}`));
+    socket.destroy();
+  };
+  signal?.addEventListener('abort', onAbort, { once: true });
+  socket.once('connect', () => resolve(socket));
+  socket.on('error', (e) =>
+    reject(new AdError('UNREACHABLE', `cannot connect to ${server}: ${messageOf(e)}`, { server }, e)),
+  );
+  return promise.finally(() => signal?.removeEventListener('abort', onAbort));
+}
+
+export class SealedConnection {
+  readonly endpoint: Endpoint;
+  /** `host:port`, for messages. */
+  readonly server: string;
+  readonly #socket: SealedSocket;
+  readonly #client: Client;
+
+  constructor(socket: SealedSocket, endpoint: Endpoint, operationTimeout: number) {
+    const server = endpointName(endpoint);
+    this.endpoint = endpoint;
+    this.server = server;
+    this.#socket = socket;
+    let unused: SealedSocket | undefined = socket;
+    this.#client = new Client({
+      url: `ldap://${server}`,
+      timeout: operationTimeout,
+      // ldapts would reconnect without authentication after a drop; there is one socket only, so it fails instead.
+      createConnection: (() => {
+        const s = unused;
+        unused = undefined;
+        if (!s || s.destroyed) throw new AdError('UNREACHABLE', `the connection to ${server} is closed`, { server });
+        return s;
+      }) as unknown as typeof connect,
+    });
+    socket.on('error', () => undefined); // operations under way report it
+  }
+
+  /** True once the connection cannot be used any more. */
+  get closed(): boolean {
+    return this.#socket.destroyed;
+  }
+
+  /**
+   * @throws AdError by the LDAP result; UNREACHABLE when the connection ended or the operation took too long;
+   *   TIMEOUT or ABORTED by the signal
+   */
+  async search(request: SearchRequest): Promise<LdapEntry[]> {
+    const names = Object.keys(request.attributes);
+    const search = this.#client.search(request.base, {
+      scope: request.scope,
+      filter: request.filter,
+      attributes: names,
+      explicitBufferAttributes: names, // text too: ldapts' guess what is text would depend on the bytes
+    });
+    try {
+      const { searchEntries } = await abortable(search, request.signal, `searching on ${this.server}`);
+      return searchEntries.map((entry) => readEntry(entry, request.attributes));
+    } catch (e) {
+      if (e instanceof ResultCodeError) throw ldapResultError(e.code, e.message, 'search', this.server);
+      if (e instanceof AdError) throw e;
+      this.close();
+      throw new AdError(
+        'UNREACHABLE',
+        `the search on ${this.server} failed: ${messageOf(e)}`,
+        { server: this.server },
+        e,
+      );
+    }
+  }
+
+  /** Lets the process end while the connection idles. */
+  unref(): void {
+    this.#socket.unref();
+  }
+
+  /** Ends the connection and wipes its keys. */
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+function readEntry(entry: Entry, attributes: Readonly<Record<string, 'text' | 'binary'>>): LdapEntry {
+  const text = new Map<string, readonly string[]>();
+  const binary = new Map<string, readonly Uint8Array[]>();
+  for (const [name, kind] of Object.entries(attributes)) {
+    const value = entry[name];
+    const values = (Array.isArray(value) ? value : [value]).filter((v) => v !== undefined) as (string | Buffer)[];
+    if (values.length === 0) continue;
+    const bytes = values.map((v) => (typeof v === 'string' ? Buffer.from(v) : v));
+    if (kind === 'binary') binary.set(name.toLowerCase(), bytes);
+    else {
+      text.set(
+        name.toLowerCase(),
+        bytes.map((b) => b.toString('utf8')),
+      );
+    }
+  }
+  return { dn: entry.dn, text, binary };
+}

@@ -1,0 +1,99 @@
+/**
+ * SASL mechanism GSSAPI (RFC 4752) with confidentiality: the client's side of context, security layer offer and choice.
+ */
+import { AdError, MalformedError } from '../errors.ts';
+import type { CfxContext } from '../krb5/gss/cfx.ts';
+import { GssInitiator, type InitiatorOptions } from '../krb5/gss/initiator.ts';
+import type { SecurityLayer } from './security-layer.ts';
+
+/** Security layers, RFC 4752 3.3. */
+const LAYER = { NONE: 1, INTEGRITY: 2, CONFIDENTIALITY: 4 } as const;
+/** Sealed bytes we are ready to receive in one buffer; the field holds 24 bits. */
+const MAX_RECEIVE = 1 << 20;
+
+export interface SaslMechanism {
+  readonly name: string;
+  /** The next token to send for a server token; none comes with the first call. */
+  step(serverToken: Uint8Array | undefined): Uint8Array | undefined;
+  /** Called when the server reports success. @throws AdError when the exchange is not complete on our side */
+  finish(): SecurityLayer;
+  /** Wipes keys of an exchange that failed. */
+  destroy(): void;
+}
+
+export class GssapiMechanism implements SaslMechanism {
+  readonly name = 'GSSAPI';
+  readonly #initiator: GssInitiator;
+  #context: CfxContext | undefined;
+  #maxSend = 0;
+  #state: 'start' | 'context' | 'offer' | 'chosen' = 'start';
+
+  constructor(options: InitiatorOptions) {
+    this.#initiator = new GssInitiator(options);
+  }
+
+  step(serverToken: Uint8Array | undefined): Uint8Array | undefined {
+    switch (this.#state) {
+      case 'start':
+        this.#state = 'context';
+        return this.#initiator.start();
+      case 'context':
+        if (!serverToken) throw new MalformedError('SASL', 'the server sent no token for the security context');
+        this.#context = this.#initiator.finish(serverToken);
+        this.#state = 'offer';
+        // RFC 4752 3.1: when the context is complete "the client SHOULD respond with an empty" message.
+        return new Uint8Array(0);
+      case 'offer':
+        if (!serverToken) throw new MalformedError('SASL', 'the server offered no security layers');
+        this.#state = 'chosen';
+        return this.#choose(serverToken);
+      default:
+        throw new MalformedError('SASL', 'the server goes on after the security layer was chosen');
+    }
+  }
+
+  /** RFC 4752 3.1: the offer is a wrapped token of four octets: a bit mask of layers and the server's buffer size. */
+  #choose(offer: Uint8Array): Uint8Array {
+    const { plain } = this.#context!.unwrap(offer);
+    if (plain.length !== 4) throw new MalformedError('SASL', `security layer offer of ${plain.length} bytes`);
+    const view = new DataView(plain.buffer, plain.byteOffset);
+    const layers = plain[0]!;
+    if (!(layers & LAYER.CONFIDENTIALITY)) {
+      throw new AdError(
+        'NOT_SEALED',
+        `the server offers no confidentiality (layers ${layers}); nothing weaker is used`,
+      );
+    }
+    this.#maxSend = (view.getUint32(0) & 0xffffff) - this.#context!.sealOverhead;
+    if (this.#maxSend < 1) throw new MalformedError('SASL', 'the server cannot receive a sealed buffer of any use');
+    const choice = new Uint8Array(4);
+    new DataView(choice.buffer).setUint32(0, MAX_RECEIVE);
+    choice[0] = LAYER.CONFIDENTIALITY;
+    // Wrapped without confidentiality even though it asks for it: some acceptors insist (RFC 4752 3.1).
+    return this.#context!.wrap(choice, { confidential: false });
+  }
+
+  finish(): SecurityLayer {
+    const context = this.#context;
+    if (this.#state !== 'chosen' || !context) {
+      throw new AdError('NOT_SEALED', 'the server reported success before a security layer was agreed');
+    }
+    return {
+      maxSend: this.#maxSend,
+      maxReceive: MAX_RECEIVE,
+      wrap: (plain) => context.wrap(plain, { confidential: true }),
+      unwrap: (sealed) => {
+        const { plain, confidential } = context.unwrap(sealed);
+        if (!confidential)
+          throw new AdError('NOT_SEALED', 'the server sent a buffer in the clear on a sealed connection');
+        return plain;
+      },
+      destroy: () => context.destroy(),
+    };
+  }
+
+  destroy(): void {
+    this.#initiator.destroy();
+    this.#context?.destroy();
+  }
+}

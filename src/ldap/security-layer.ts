@@ -1,0 +1,123 @@
+/** The SASL security layer under an LDAP connection (RFC 4422 3.7) as a stream that looks like an open socket. */
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import { AdError } from '../errors.ts';
+
+/** What SASL negotiation leaves behind. */
+export interface SecurityLayer {
+  wrap(plain: Uint8Array): Uint8Array;
+  unwrap(sealed: Uint8Array): Uint8Array;
+  /** Bytes of plaintext that fit one buffer to the server. */
+  readonly maxSend: number;
+  /** Bytes of a sealed buffer we offered to receive. */
+  readonly maxReceive: number;
+  /** Wipes the keys. */
+  destroy(): void;
+}
+
+/** ldapts parses one message a recursion step inside a chunk, so a decrypted buffer is handed on in small slices. */
+const SLICE = 16_384;
+
+/** Everything written is sealed, everything read was opened; one broken token ends the connection. */
+export class SealedSocket extends Duplex {
+  /** ldapts takes a socket in this state as connected. */
+  readonly connecting = false;
+  /** ldapts labels its sockets. */
+  id?: string;
+  readonly #raw: Socket;
+  readonly #layer: SecurityLayer;
+  #pending: Buffer[] = [];
+  #received = 0;
+
+  constructor(raw: Socket, layer: SecurityLayer) {
+    super({ allowHalfOpen: false });
+    this.#raw = raw;
+    this.#layer = layer;
+    raw.on('data', (chunk: Buffer) => this.#onData(chunk));
+    raw.on('end', () => this.push(null));
+    raw.on('error', (e) => this.destroy(e));
+    raw.on('close', () => this.destroy());
+  }
+
+  get readyState(): string {
+    return this.destroyed ? 'closed' : 'open';
+  }
+
+  #onData(chunk: Buffer): void {
+    this.#pending.push(chunk);
+    this.#received += chunk.length;
+    try {
+      for (
+        let length = this.#nextLength();
+        length !== undefined && this.#received >= 4 + length;
+        length = this.#nextLength()
+      ) {
+        const all = this.#joined();
+        this.#pass(this.#layer.unwrap(all.subarray(4, 4 + length)));
+        this.#pending = [all.subarray(4 + length)];
+        this.#received -= 4 + length;
+      }
+    } catch (e) {
+      this.destroy(e as Error);
+    }
+  }
+
+  /** RFC 4422 3.7: each buffer follows its length in four octets, network byte order. */
+  #nextLength(): number | undefined {
+    if (this.#received < 4) return undefined;
+    const head = this.#pending[0]!.length >= 4 ? this.#pending[0]! : this.#joined();
+    const length = head.readUInt32BE(0);
+    if (length > this.#layer.maxReceive) {
+      throw new AdError('INTEGRITY', `sealed buffer of ${length} bytes where ${this.#layer.maxReceive} were agreed`);
+    }
+    return length;
+  }
+
+  /** All bytes received and not yet opened, in one piece. */
+  #joined(): Buffer {
+    if (this.#pending.length > 1) this.#pending = [Buffer.concat(this.#pending)];
+    return this.#pending[0]!;
+  }
+
+  #pass(plain: Uint8Array): void {
+    for (let i = 0; i < plain.length; i += SLICE) {
+      if (!this.push(plain.subarray(i, i + SLICE))) this.#raw.pause();
+    }
+  }
+
+  override _read(): void {
+    this.#raw.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (e?: Error | null) => void): void {
+    const out: Uint8Array[] = [];
+    for (let i = 0; i < chunk.length; i += this.#layer.maxSend) {
+      const sealed = this.#layer.wrap(chunk.subarray(i, i + this.#layer.maxSend));
+      const head = Buffer.alloc(4);
+      head.writeUInt32BE(sealed.length);
+      out.push(head, sealed);
+    }
+    this.#raw.write(Buffer.concat(out), done);
+  }
+
+  override _final(done: (e?: Error | null) => void): void {
+    this.#raw.end(done);
+  }
+
+  override _destroy(e: Error | null, done: (e?: Error | null) => void): void {
+    this.#raw.destroy();
+    this.#layer.destroy();
+    done(e);
+  }
+
+  /** An idle connection does not hold the process open. */
+  ref(): this {
+    this.#raw.ref();
+    return this;
+  }
+
+  unref(): this {
+    this.#raw.unref();
+    return this;
+  }
+}

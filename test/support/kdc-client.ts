@@ -1,0 +1,35 @@
+/** A Kerberos client for tests against one KDC at a known port. */
+import { utf8 } from '../../src/bytes.ts';
+import { KrbClient } from '../../src/krb5/client.ts';
+import { DEFAULT_ETYPES } from '../../src/krb5/crypto/index.ts';
+import type { ContextOptions } from '../../src/krb5/exchanges/context.ts';
+import { Locator } from '../../src/krb5/network/locate.ts';
+import { DnsResolver } from '../../src/krb5/network/resolver.ts';
+import { TcpTransport } from '../../src/krb5/network/tcp.ts';
+import { principal } from '../../src/krb5/principal.ts';
+import { KeySecret, PasswordSecret, type Secret } from '../../src/krb5/secret.ts';
+
+/** A transport to 127.0.0.1:port, whatever the realm. */
+export function localTransport(port: number): TcpTransport {
+  const resolver = new DnsResolver();
+  const locator = new Locator({ resolver, clock: Date.now });
+  return new TcpTransport({ resolver, locator, kdcs: () => [{ host: '127.0.0.1', port }] });
+}
+
+export interface TestClientOptions extends Partial<ContextOptions> {
+  readonly port: number;
+  readonly realm: string;
+  readonly name: string;
+  readonly password?: string;
+  readonly keys?: readonly { etype: number; value: Uint8Array }[];
+}
+
+/** The caller closes client and transport. */
+export function testClient(options: TestClientOptions): KrbClient {
+  const etypes = options.permittedEtypes ?? DEFAULT_ETYPES;
+  const secret: Secret = options.keys
+    ? new KeySecret(options.keys)
+    : new PasswordSecret(utf8(options.password ?? ''), options.realm + options.name.replaceAll('/', ''), etypes);
+  const transport = options.transport ?? localTransport(options.port);
+  return new KrbClient({ ...options, transport, client: principal(options.realm, ...options.name.split('/')), secret });
+}
