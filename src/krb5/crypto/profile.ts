@@ -1,0 +1,200 @@
+/**
+ * RFC 3961: what an encryption type is, and the simplified profile from which most are made: keys derived for each
+ * usage, a confounder, an HMAC over the plaintext.
+ */
+import { hmac } from '@noble/hashes/hmac.js';
+import type { CHash } from '@noble/hashes/utils.js';
+import { concat, equal, wipe } from '../../bytes.ts';
+
+/** One encryption type (RFC 3961 section 3) and the checksum type that goes with it (section 4), as a record. */
+export interface EncryptionProfile {
+  /** Number in the IANA registry "Kerberos Encryption Type Numbers". */
+  readonly etype: number;
+  /** The name MIT's tools print: 'aes256-cts-hmac-sha1-96'. */
+  readonly name: string;
+  /** Other names for it in krb5.conf. */
+  readonly aliases: readonly string[];
+  readonly keyBytes: number;
+  /** Number of the checksum type made with a key of this etype. */
+  readonly cksumType: number;
+  readonly cksumBytes: number;
+  /** True when the type is deprecated and must be permitted by name. */
+  readonly weak: boolean;
+  /**
+   * @param password UTF-8 bytes
+   * @param params the KDC's string-to-key parameters as in ETYPE-INFO2; undefined gives the etype's default
+   * @returns `keyBytes` bytes
+   * @throws AdError ETYPE when `params` is not what the etype defines or is out of bounds
+   */
+  stringToKey(
+    password: Uint8Array,
+    salt: Uint8Array,
+    params?: Uint8Array,
+    policy?: StringToKeyPolicy,
+  ): Promise<Uint8Array>;
+  /**
+   * String-to-key of a password given as UTF-16 little endian code units, where that is the etype's own definition
+   * and unpaired surrogates therefore survive. Absent where the definition takes UTF-8.
+   */
+  readonly utf16ToKey?: (password: Uint8Array) => Uint8Array;
+  /** The operations of one key for one usage. `key` has `keyBytes` bytes and is not kept. */
+  forUsage(key: Uint8Array, usage: number): UsageKeys;
+}
+
+export interface StringToKeyPolicy {
+  /** Fewest iterations accepted in `params`; the etype's default without it. */
+  readonly minIterations?: number;
+}
+
+/** What a key does under one usage number; holds the keys derived for it. */
+export interface UsageKeys {
+  /** @param random fills the confounder */
+  encrypt(plaintext: Uint8Array, random: RandomBytes): Uint8Array;
+  /** The plaintext, or undefined when `ciphertext` is too short or was not made with this key and usage. */
+  decrypt(ciphertext: Uint8Array): Uint8Array | undefined;
+  checksum(data: Uint8Array): Uint8Array;
+  /** Wipes the derived keys. */
+  destroy(): void;
+}
+
+/** Gives `n` bytes that nobody can guess. */
+export type RandomBytes = (n: number) => Uint8Array;
+
+/**
+ * Stretches or shrinks `input` to `bytes` bytes, each bit of it counting about the same (RFC 3961 section 5.1):
+ * copies of the input, each rotated right by 13 bits more than the one before, are laid end to end up to the least
+ * common multiple of the two lengths, cut into pieces of the output's length, and added in ones' complement.
+ * @param input at least one byte
+ */
+export function nfold(input: Uint8Array, bytes: number): Uint8Array {
+  const out = new Uint8Array(bytes);
+  const inputBits = input.length * 8;
+  let carry = 0;
+  // From the last byte to the first, so that the carry out of one piece's top byte enters the next piece at its last
+  // byte: that is the end-around carry of ones' complement.
+  for (let at = leastCommonMultiple(input.length, bytes) - 1; at >= 0; at--) {
+    const rotation = 13 * Math.floor(at / input.length);
+    const bit = (((at % input.length) * 8 - rotation) % inputBits) + inputBits;
+    const from = Math.floor(bit / 8);
+    const pair = (input[from % input.length]! << 8) | input[(from + 1) % input.length]!;
+    carry += out[at % bytes]! + ((pair >> (8 - (bit % 8))) & 0xff);
+    out[at % bytes] = carry;
+    carry >>= 8;
+  }
+  for (let at = bytes - 1; carry > 0; at = (at + bytes - 1) % bytes) {
+    carry += out[at]!;
+    out[at] = carry;
+    carry >>= 8;
+  }
+  return out;
+}
+
+function leastCommonMultiple(a: number, b: number): number {
+  let [x, y] = [a, b];
+  while (y !== 0) [x, y] = [y, x % y];
+  return (a / x) * b;
+}
+
+/** The choices a simplified profile makes (RFC 3961 section 5.3 lists them; here for types whose message block is one byte). */
+export interface SimplifiedProfile
+  extends Omit<EncryptionProfile, 'forUsage' | 'stringToKey' | 'utf16ToKey' | 'cksumBytes'> {
+  readonly hash: CHash;
+  /** Length of the truncated HMAC. */
+  readonly macBytes: number;
+  /** Cipher block and confounder. */
+  readonly blockBytes: number;
+  /** The basic cipher with the zero initial state, for any length of at least one block. Chains whole blocks as CBC. */
+  readonly seal: (key: Uint8Array, data: Uint8Array) => Uint8Array;
+  readonly open: (key: Uint8Array, data: Uint8Array) => Uint8Array;
+  /** Encrypts whole blocks in CBC mode with a zero vector. */
+  readonly cbcEncrypt: (key: Uint8Array, blocks: Uint8Array) => Uint8Array;
+}
+
+/**
+ * DK(key, constant) of RFC 3961 section 5.1 for ciphers whose random-to-key is the identity.
+ * The RFC chains K1 = E(n-fold(constant)), K2 = E(K1), and so on. CBC over n-fold(constant) followed by zero blocks
+ * computes just that, for each block is XORed with zeros only: one key schedule instead of one for each block.
+ */
+export function deriveKey(
+  profile: Pick<SimplifiedProfile, 'keyBytes' | 'blockBytes' | 'cbcEncrypt'>,
+  key: Uint8Array,
+  constant: Uint8Array,
+): Uint8Array {
+  const { keyBytes, blockBytes, cbcEncrypt } = profile;
+  const blocks = new Uint8Array(Math.ceil(keyBytes / blockBytes) * blockBytes);
+  blocks.set(nfold(constant, blockBytes));
+  const stream = cbcEncrypt(key, blocks);
+  if (stream.length === keyBytes) return stream;
+  const derived = stream.slice(0, keyBytes);
+  wipe(stream);
+  return derived;
+}
+
+/** What the well-known constants end with (RFC 3961 section 5.3): the usage and one octet for the purpose of the key. */
+const purpose = { checksum: 0x99, encryption: 0xaa, integrity: 0x55 } as const;
+
+/** The keys of one usage in the simplified profile, each derived when first needed. */
+export class SimplifiedUsageKeys implements UsageKeys {
+  readonly #profile: SimplifiedProfile;
+  readonly #ke: Uint8Array;
+  readonly #ki: ReturnType<typeof hmac.create>;
+  readonly #kc: ReturnType<typeof hmac.create>;
+
+  constructor(profile: SimplifiedProfile, key: Uint8Array, usage: number) {
+    this.#profile = profile;
+    const derive = (octet: number) => {
+      const constant = new Uint8Array(5);
+      new DataView(constant.buffer).setUint32(0, usage);
+      constant[4] = octet;
+      return deriveKey(profile, key, constant);
+    };
+    const keyedHash = (octet: number) => {
+      const derived = derive(octet);
+      const keyed = hmac.create(profile.hash, derived);
+      wipe(derived);
+      return keyed;
+    };
+    this.#ke = derive(purpose.encryption);
+    this.#ki = keyedHash(purpose.integrity);
+    this.#kc = keyedHash(purpose.checksum);
+  }
+
+  /** Ciphertext | HMAC, over confounder | plaintext (RFC 3961 section 5.3, "encryption function"). */
+  encrypt(plaintext: Uint8Array, random: RandomBytes): Uint8Array {
+    const { blockBytes, seal } = this.#profile;
+    const clear = concat(random(blockBytes), plaintext);
+    try {
+      return concat(seal(this.#ke, clear), this.#mac(this.#ki, clear));
+    } finally {
+      wipe(clear);
+    }
+  }
+
+  decrypt(ciphertext: Uint8Array): Uint8Array | undefined {
+    const { blockBytes, macBytes, open } = this.#profile;
+    const sealedBytes = ciphertext.length - macBytes;
+    if (sealedBytes < blockBytes) return undefined;
+    const clear = open(this.#ke, ciphertext.subarray(0, sealedBytes));
+    // "compare the HMAC ... If the comparison fails, an error": nothing of the plaintext leaves before that.
+    if (!equal(this.#mac(this.#ki, clear), ciphertext.subarray(sealedBytes))) {
+      wipe(clear);
+      return undefined;
+    }
+    return clear.subarray(blockBytes);
+  }
+
+  checksum(data: Uint8Array): Uint8Array {
+    return this.#mac(this.#kc, data);
+  }
+
+  /** A clone starts with the key already mixed in, which is two of the hash's four or five blocks for a small message. */
+  #mac(keyed: ReturnType<typeof hmac.create>, data: Uint8Array): Uint8Array {
+    return keyed.clone().update(data).digest().slice(0, this.#profile.macBytes);
+  }
+
+  destroy(): void {
+    wipe(this.#ke);
+    this.#ki.destroy();
+    this.#kc.destroy();
+  }
+}

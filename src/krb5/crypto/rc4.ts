@@ -1,0 +1,125 @@
+/**
+ * RFC 4757: RC4-HMAC, etype 23. Weak: the key is an unsalted MD4 of the password, the cipher RC4. It is here because
+ * Active Directory still has such keys and tickets; no request offers it unless the caller permits it by name.
+ */
+import { hmac } from '@noble/hashes/hmac.js';
+import { md5 } from '@noble/hashes/legacy.js';
+import { concat, equal, fromUtf8, utf8, wipe } from '../../bytes.ts';
+import { AdError } from '../../errors.ts';
+import { cksumType, etype, keyUsage } from '../numbers.ts';
+import { md4 } from './md4.ts';
+import type { EncryptionProfile, RandomBytes, UsageKeys } from './profile.ts';
+
+/**
+ * The RC4 stream cipher; encryption and decryption are the same.
+ * @param key 1 to 256 bytes
+ */
+export function rc4(key: Uint8Array, data: Uint8Array): Uint8Array {
+  const state = Uint8Array.from({ length: 256 }, (_, i) => i);
+  for (let i = 0, j = 0; i < 256; i++) {
+    const s = state[i]!;
+    j = (j + s + key[i % key.length]!) & 0xff;
+    state[i] = state[j]!;
+    state[j] = s;
+  }
+  const out = new Uint8Array(data.length);
+  for (let n = 0, i = 0, j = 0; n < data.length; n++) {
+    i = (i + 1) & 0xff;
+    const s = state[i]!;
+    j = (j + s) & 0xff;
+    const t = state[j]!;
+    state[i] = t;
+    state[j] = s;
+    out[n] = data[n]! ^ state[(s + t) & 0xff]!;
+  }
+  wipe(state);
+  return out;
+}
+
+const CONFOUNDER_BYTES = 8;
+const MAC_BYTES = 16;
+/** RFC 4757 section 4: the constant with its terminating zero. */
+const SIGNATURE_KEY = utf8('signaturekey\0');
+
+/**
+ * The message type T for a usage. RFC 4757 section 3 numbers them as RFC 4120 does, but Windows knows one number, 8,
+ * for the encrypted part of any KDC reply, and 13 where GSS signs; MIT and Heimdal follow.
+ */
+const MESSAGE_TYPES: ReadonlyMap<number, number> = new Map([
+  [keyUsage.AS_REP_ENC_PART, 8],
+  [keyUsage.TGS_REP_ENC_PART_SUBKEY, 8],
+  [keyUsage.GSS_ACCEPTOR_SIGN, 13],
+]);
+
+const hmacMd5 = (key: Uint8Array, data: Uint8Array): Uint8Array => hmac(md5, key, data);
+
+class Rc4UsageKeys implements UsageKeys {
+  readonly #messageType = new Uint8Array(4);
+  /** K1 of RFC 4757 section 5, which for the full-strength type is K2 too. */
+  readonly #k1: Uint8Array;
+  readonly #kSign: Uint8Array;
+
+  constructor(key: Uint8Array, usage: number) {
+    new DataView(this.#messageType.buffer).setUint32(0, MESSAGE_TYPES.get(usage) ?? usage, true);
+    this.#k1 = hmacMd5(key, this.#messageType);
+    this.#kSign = hmacMd5(key, SIGNATURE_KEY);
+  }
+
+  /** HMAC | RC4(confounder | plaintext), under a key that comes from the HMAC (RFC 4757 section 5, ENCRYPT). */
+  encrypt(plaintext: Uint8Array, random: RandomBytes): Uint8Array {
+    const clear = concat(random(CONFOUNDER_BYTES), plaintext);
+    const mac = hmacMd5(this.#k1, clear);
+    const k3 = hmacMd5(this.#k1, mac);
+    try {
+      return concat(mac, rc4(k3, clear));
+    } finally {
+      wipe(clear, k3);
+    }
+  }
+
+  decrypt(ciphertext: Uint8Array): Uint8Array | undefined {
+    if (ciphertext.length < MAC_BYTES + CONFOUNDER_BYTES) return undefined;
+    const mac = ciphertext.subarray(0, MAC_BYTES);
+    const k3 = hmacMd5(this.#k1, mac);
+    const clear = rc4(k3, ciphertext.subarray(MAC_BYTES));
+    wipe(k3);
+    if (!equal(hmacMd5(this.#k1, clear), mac)) {
+      wipe(clear);
+      return undefined;
+    }
+    return clear.subarray(CONFOUNDER_BYTES);
+  }
+
+  /** RFC 4757 section 4: HMAC(Ksign, MD5(T | data)). */
+  checksum(data: Uint8Array): Uint8Array {
+    return hmacMd5(this.#kSign, md5(concat(this.#messageType, data)));
+  }
+
+  destroy(): void {
+    wipe(this.#k1, this.#kSign);
+  }
+}
+
+export const rc4Hmac: EncryptionProfile = {
+  etype: etype.RC4_HMAC,
+  name: 'arcfour-hmac',
+  aliases: ['rc4-hmac', 'arcfour-hmac-md5'],
+  keyBytes: 16,
+  cksumType: cksumType.HMAC_MD5,
+  cksumBytes: MAC_BYTES,
+  weak: true,
+  /** RFC 4757 section 2: MD4 of the password in UTF-16 little endian. The salt does not enter. */
+  async stringToKey(password, _salt, params) {
+    if (params !== undefined && params.length > 0) {
+      throw new AdError('ETYPE', `arcfour-hmac has no string-to-key parameters, ${params.length} bytes were given`);
+    }
+    const utf16 = Buffer.from(fromUtf8(password), 'utf16le');
+    try {
+      return md4(utf16);
+    } finally {
+      wipe(utf16);
+    }
+  },
+  utf16ToKey: md4,
+  forUsage: (key, usage) => new Rc4UsageKeys(key, usage),
+};
