@@ -1,4 +1,5 @@
 /** Puts the lease engine together from the daemon's configuration: Kerberos settings, DNS, servers, keytab. */
+import { DEFAULT_KEYTAB } from '../accounts/keytab.ts';
 import { AdError } from '../errors.ts';
 import { type Krb5Config, loadKrb5Config } from '../krb5/config.ts';
 import { DEFAULT_ETYPES, etypeName, findProfile } from '../krb5/crypto/index.ts';
@@ -32,7 +33,7 @@ export async function createEngine(
     locator,
     clock: Date.now,
     domainControllers: config.domainControllers.map(domainController),
-    keytab: config.keytab.replace(/^FILE:/, ''),
+    keytab: (config.keytab ?? krb5.defaultKeytabName ?? DEFAULT_KEYTAB).replace(/^FILE:/, ''),
     log,
   });
 }

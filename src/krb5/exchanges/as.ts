@@ -266,12 +266,17 @@ function replyHint(rep: KdcRep, etypes: readonly number[], used: KeyHint | undef
   return hintFrom(rep.padata ?? [], [etype]) ?? { etype, salt: undefined, params: undefined };
 }
 
+/** @param wanted the etypes the other side can do, as far as it said */
 function noKey(options: AsOptions, wanted: readonly number[]): AdError {
-  const list = (etypes: readonly number[]) => etypes.map(etypeName).join(', ') || 'none';
+  const list = (etypes: readonly number[]) => etypes.map(etypeName).join(', ');
+  const there =
+    wanted.length > 0
+      ? `${list(wanted)} only`
+      : 'none of them (it may have RC4 keys alone: set its password again to give it AES keys, or permit arcfour-hmac)';
   return new AdError(
     'ETYPE',
-    `no permitted encryption type in common for ${formatPrincipal(options.client)}: there are keys for ` +
-      `${list(options.secret.etypes)}; wanted ${list(wanted)}`,
+    `no permitted encryption type in common: asked for ${list(options.secret.etypes)}, ${formatPrincipal(options.client)} has ${there}`,
+    { realm: options.client.realm },
   );
 }
 

@@ -192,7 +192,7 @@ class Pool {
   #keep(socket: Socket): void {
     if (socket.destroyed) return;
     socket.unref(); // an idle connection does not hold the process open
-    socket.setTimeout(this.#options.keepAlive, () => socket.destroy());
+    socket.setTimeout(this.#options.keepAlive);
     this.#idle.push(socket);
   }
 
@@ -205,6 +205,7 @@ class Pool {
     }
     const socket = connect({ host, port, lookup: lookupWith(this.#options.resolver), noDelay: true });
     this.#open.add(socket);
+    socket.on('timeout', () => socket.destroy()); // armed only while the connection is idle
     const onAbort = () => {
       reject(abortError(signal, `connecting to ${endpointName(this.#endpoint)}`));
       socket.destroy();

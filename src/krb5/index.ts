@@ -1,0 +1,36 @@
+/** Kerberos V5 for Node in pure TypeScript, `credentials-fetcher/krb5`. */
+export { AdError, type ErrorCode, MalformedError } from '../errors.ts';
+export { isRenewable, KrbClient, type KrbClientOptions } from './client.ts';
+export { type Krb5Config, loadKrb5Config, parseKrb5Conf, realmOfHost } from './config.ts';
+export type { Credentials } from './credentials.ts';
+export { DEFAULT_ETYPES, etypeByName, etypeName, Key, stringToKey } from './crypto/index.ts';
+export { type AsOptions, asExchange } from './exchanges/as.ts';
+export {
+  type Clock,
+  type ContextOptions,
+  type ExchangeContext,
+  exchangeContext,
+  type Random,
+} from './exchanges/context.ts';
+export { renewTicket, type TgsOptions, tgsExchange } from './exchanges/tgs.ts';
+export { writeFileAtomic } from './files/atomic.ts';
+export { type CCache, readCCache, writeCCache } from './files/ccache.ts';
+export { findKeys, type KeytabEntry, readKeytab, writeKeytab } from './files/keytab.ts';
+export { CfxContext, type CfxOptions } from './gss/cfx.ts';
+export { GssInitiator, type InitiatorOptions } from './gss/initiator.ts';
+export { configuredKdcs } from './network/kdcs.ts';
+export { type Endpoint, Locator } from './network/locate.ts';
+export { DnsResolver, type Resolver } from './network/resolver.ts';
+export { TcpTransport, type TcpTransportOptions } from './network/tcp.ts';
+export type { KdcReply, KdcTransport } from './network/transport.ts';
+export { etype, keyUsage, krbError, nameType, ticketFlag } from './numbers.ts';
+export {
+  activeDirectorySalt,
+  formatPrincipal,
+  krbtgt,
+  type Principal,
+  parsePrincipal,
+  principal,
+  servicePrincipal,
+} from './principal.ts';
+export { type KeyHint, KeySecret, PasswordSecret, type Secret } from './secret.ts';
