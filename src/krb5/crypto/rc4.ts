@@ -42,26 +42,38 @@ const MAC_BYTES = 16;
 const SIGNATURE_KEY = utf8('signaturekey\0');
 
 /**
- * The message type T for a usage. RFC 4757 section 3 numbers them as RFC 4120 does, but Windows knows one number, 8,
- * for the encrypted part of any KDC reply, and 13 where GSS signs; MIT and Heimdal follow.
+ * The message type T for a usage, where the two differ (RFC 4757 section 3). For the TGS-REP under a subkey, usage 9,
+ * the RFC says 8 too, but Windows seals with 9, and MIT and Heimdal follow Windows. `decrypt` takes both.
  */
 const MESSAGE_TYPES: ReadonlyMap<number, number> = new Map([
   [keyUsage.AS_REP_ENC_PART, 8],
-  [keyUsage.TGS_REP_ENC_PART_SUBKEY, 8],
   [keyUsage.GSS_ACCEPTOR_SIGN, 13],
 ]);
+const RFC_MESSAGE_TYPES: ReadonlyMap<number, number> = new Map([[keyUsage.TGS_REP_ENC_PART_SUBKEY, 8]]);
 
 const hmacMd5 = (key: Uint8Array, data: Uint8Array): Uint8Array => hmac(md5, key, data);
 
+/** K1 of RFC 4757 section 5, which for the full-strength type is K2 too. */
+const usageKey = (key: Uint8Array, messageType: number): Uint8Array => hmacMd5(key, littleEndian(messageType));
+
+function littleEndian(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value, true);
+  return bytes;
+}
+
 class Rc4UsageKeys implements UsageKeys {
-  readonly #messageType = new Uint8Array(4);
-  /** K1 of RFC 4757 section 5, which for the full-strength type is K2 too. */
+  readonly #messageType: number;
   readonly #k1: Uint8Array;
+  /** The same by the RFC's own table, where that differs. */
+  readonly #rfcK1: Uint8Array | undefined;
   readonly #kSign: Uint8Array;
 
   constructor(key: Uint8Array, usage: number) {
-    new DataView(this.#messageType.buffer).setUint32(0, MESSAGE_TYPES.get(usage) ?? usage, true);
-    this.#k1 = hmacMd5(key, this.#messageType);
+    this.#messageType = MESSAGE_TYPES.get(usage) ?? usage;
+    this.#k1 = usageKey(key, this.#messageType);
+    const rfcMessageType = RFC_MESSAGE_TYPES.get(usage);
+    if (rfcMessageType !== undefined) this.#rfcK1 = usageKey(key, rfcMessageType);
     this.#kSign = hmacMd5(key, SIGNATURE_KEY);
   }
 
@@ -78,26 +90,31 @@ class Rc4UsageKeys implements UsageKeys {
   }
 
   decrypt(ciphertext: Uint8Array): Uint8Array | undefined {
-    if (ciphertext.length < MAC_BYTES + CONFOUNDER_BYTES) return undefined;
-    const mac = ciphertext.subarray(0, MAC_BYTES);
-    const k3 = hmacMd5(this.#k1, mac);
-    const clear = rc4(k3, ciphertext.subarray(MAC_BYTES));
-    wipe(k3);
-    if (!equal(hmacMd5(this.#k1, clear), mac)) {
-      wipe(clear);
-      return undefined;
-    }
-    return clear.subarray(CONFOUNDER_BYTES);
+    return open(this.#k1, ciphertext) ?? (this.#rfcK1 && open(this.#rfcK1, ciphertext));
   }
 
   /** RFC 4757 section 4: HMAC(Ksign, MD5(T | data)). */
   checksum(data: Uint8Array): Uint8Array {
-    return hmacMd5(this.#kSign, md5(concat(this.#messageType, data)));
+    return hmacMd5(this.#kSign, md5(concat(littleEndian(this.#messageType), data)));
   }
 
   destroy(): void {
-    wipe(this.#k1, this.#kSign);
+    wipe(this.#k1, this.#rfcK1, this.#kSign);
   }
+}
+
+/** RFC 4757 section 5, DECRYPT: nothing of the plaintext leaves unless its HMAC is the one that came with it. */
+function open(k1: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined {
+  if (ciphertext.length < MAC_BYTES + CONFOUNDER_BYTES) return undefined;
+  const mac = ciphertext.subarray(0, MAC_BYTES);
+  const k3 = hmacMd5(k1, mac);
+  const clear = rc4(k3, ciphertext.subarray(MAC_BYTES));
+  wipe(k3);
+  if (!equal(hmacMd5(k1, clear), mac)) {
+    wipe(clear);
+    return undefined;
+  }
+  return clear.subarray(CONFOUNDER_BYTES);
 }
 
 export const rc4Hmac: EncryptionProfile = {
