@@ -32,12 +32,17 @@ describe('the lab', { skip: status.available ? false : status.reason }, () => {
   };
 
   test('publishes its services in DNS', async () => {
+    // dig and a preloaded libfaketime do not get on; DNS asks for no clock.
+    const env = { LD_PRELOAD: undefined };
     const names = ['_kerberos._tcp', '_kerberos._udp', '_ldap._tcp.dc._msdcs', '_kerberos._tcp.dc._msdcs'];
     for (const name of names) {
       const port = name.startsWith('_ldap') ? 389 : 88;
-      assert.equal(await must('dig', ['+short', 'SRV', `${name}.${lab.domain}`]), `0 100 ${port} ${lab.dc}.\n`);
+      assert.equal(
+        await must('dig', ['+short', 'SRV', `${name}.${lab.domain}`], { env }),
+        `0 100 ${port} ${lab.dc}.\n`,
+      );
     }
-    assert.equal(await must('dig', ['+short', lab.dc]), '127.0.0.1\n');
+    assert.equal(await must('dig', ['+short', lab.dc], { env }), '127.0.0.1\n');
   });
 
   test('gives the reader a ticket for the directory', async () => {
