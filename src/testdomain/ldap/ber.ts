@@ -20,6 +20,19 @@ export function enter(reader: BerReader, tag: number | undefined, what: string):
   return inner;
 }
 
+/**
+ * The bytes of a string. ldapts takes a length above 2^31 for a negative one and would step back, for ever in a loop.
+ */
+export function readOctets(r: BerReader, what: string, tag: number = Ber.OctetString): Buffer {
+  const before = r.offset;
+  const value = must(r.readString(tag, true), what);
+  return r.offset > before ? value : fail(`${what} is longer than what holds it`);
+}
+
+export function readText(r: BerReader, what: string, tag?: number): string {
+  return readOctets(r, what, tag).toString('utf8');
+}
+
 /** An element of a tag and what it holds. */
 export function tlv(tag: number, ...contents: readonly Uint8Array[]): Buffer {
   const length = contents.reduce((n, c) => n + c.length, 0);

@@ -3,7 +3,7 @@ import type { BerReader } from 'ldapts';
 import { equal, utf8 } from '../../bytes.ts';
 import { MalformedError } from '../../errors.ts';
 import { sidToBytes } from '../gmsa/identifiers.ts';
-import { enter, must } from './ber.ts';
+import { enter, must, readOctets, readText } from './ber.ts';
 
 export type Filter =
   | { readonly kind: 'and' | 'or'; readonly of: readonly Filter[] }
@@ -17,7 +17,6 @@ export type Filter =
 export type Values = (attribute: string) => readonly (string | Uint8Array)[];
 
 const MAX_DEPTH = 32;
-const OCTETS = 0x04;
 /** Matching rules of MS-ADTS 3.1.1.3.4.4; groups here do not nest, so a chain is one link. */
 const RULE = { bitAnd: '1.2.840.113556.1.4.803', bitOr: '1.2.840.113556.1.4.804', inChain: '1.2.840.113556.1.4.1941' };
 
@@ -36,7 +35,7 @@ export function readFilter(r: BerReader, depth = 0): Filter {
     case 0xa2:
       return { kind: 'not', of: readFilter(enter(r, tag, 'filter'), depth + 1) };
     case 0x87:
-      return { kind: 'present', attribute: must(r.readString(0x87), 'attribute') };
+      return { kind: 'present', attribute: readText(r, 'attribute', 0x87) };
     case 0xa4:
       return readSubstring(enter(r, tag, 'filter'));
     case 0xa9:
@@ -46,8 +45,8 @@ export function readFilter(r: BerReader, depth = 0): Filter {
     case 0xa6:
     case 0xa8: {
       const inner = enter(r, tag, 'filter');
-      const attribute = must(inner.readString(), 'attribute');
-      const value = must(inner.readString(OCTETS, true), 'value');
+      const attribute = readText(inner, 'attribute');
+      const value = readOctets(inner, 'value');
       return { kind: tag === 0xa5 ? 'atLeast' : tag === 0xa6 ? 'atMost' : 'equal', attribute, value };
     }
     default:
@@ -58,12 +57,12 @@ export function readFilter(r: BerReader, depth = 0): Filter {
 const literal = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
 function readSubstring(r: BerReader): Filter {
-  const attribute = must(r.readString(), 'attribute');
+  const attribute = readText(r, 'attribute');
   const parts = enter(r, 0x30, 'substrings');
   let pattern = '';
   while (parts.remain > 0) {
     const tag = must(parts.peek(), 'substring');
-    const text = literal(must(parts.readString(tag), 'substring'));
+    const text = literal(readText(parts, 'substring', tag));
     // [0] initial, [1] any, [2] final.
     if (tag === 0x80) pattern = `^${text}`;
     else if (tag === 0x81) pattern += `.*${text}`;
@@ -76,7 +75,7 @@ function readExtensible(r: BerReader): Filter {
   const text: Record<number, Buffer> = {};
   while (r.remain > 0) {
     const tag = must(r.peek(), 'assertion');
-    text[tag] = must(r.readString(tag, true), 'assertion');
+    text[tag] = readOctets(r, 'assertion', tag);
   }
   const get = (tag: number): string => text[tag]?.toString('utf8') ?? '';
   return { kind: 'extensible', rule: get(0x81), attribute: get(0x82), value: text[0x83] ?? Buffer.alloc(0) };

@@ -1,7 +1,7 @@
 /** LDAP messages (RFC 4511 4) as a server meets them: requests decoded, responses encoded, over ldapts' BER. */
 import { Ber, BerReader } from 'ldapts';
 import { MalformedError, messageOf } from '../../errors.ts';
-import { enter, fail, integer, must, octets, tlv } from './ber.ts';
+import { enter, fail, integer, must, octets, readOctets, readText, tlv } from './ber.ts';
 import { type Filter, readFilter } from './filter.ts';
 
 export interface Control {
@@ -110,7 +110,7 @@ function readOperation(message: BerReader): Operation {
     case 0x50:
       return { op: 'abandon' };
     case 0x77:
-      return { op: 'extended', oid: must(enter(message, tag, 'extended').readString(0x80), 'oid') };
+      return { op: 'extended', oid: readText(enter(message, tag, 'extended'), 'oid', 0x80) };
     default:
       enter(message, tag, 'operation');
       return { op: 'other', tag };
@@ -119,16 +119,16 @@ function readOperation(message: BerReader): Operation {
 
 function readBind(r: BerReader): BindRequest {
   const version = must(r.readInt(), 'version');
-  const name = must(r.readString(), 'name');
-  if (r.peek() === 0x80) return { op: 'bind', version, name, simple: must(r.readString(0x80, true), 'password') };
+  const name = readText(r, 'name');
+  if (r.peek() === 0x80) return { op: 'bind', version, name, simple: readOctets(r, 'password', 0x80) };
   const sasl = enter(r, 0xa3, 'sasl');
-  const mechanism = must(sasl.readString(), 'mechanism');
-  const credentials = sasl.remain > 0 ? must(sasl.readString(Ber.OctetString, true), 'credentials') : undefined;
+  const mechanism = readText(sasl, 'mechanism');
+  const credentials = sasl.remain > 0 ? readOctets(sasl, 'credentials') : undefined;
   return { op: 'bind', version, name, sasl: { mechanism, credentials } };
 }
 
 function readSearch(r: BerReader): SearchRequest {
-  const base = must(r.readString(), 'base');
+  const base = readText(r, 'base');
   const scope = must(r.readEnumeration(), 'scope');
   must(r.readEnumeration(), 'derefAliases');
   const sizeLimit = must(r.readInt(), 'sizeLimit');
@@ -137,7 +137,7 @@ function readSearch(r: BerReader): SearchRequest {
   const filter = readFilter(r);
   const list = enter(r, 0x30, 'attributes');
   const attributes: string[] = [];
-  while (list.remain > 0) attributes.push(must(list.readString(), 'attribute'));
+  while (list.remain > 0) attributes.push(readText(list, 'attribute'));
   return { op: 'search', base, scope, sizeLimit, typesOnly, filter, attributes };
 }
 
@@ -145,9 +145,9 @@ function readControls(r: BerReader): Control[] {
   const controls: Control[] = [];
   while (r.remain > 0) {
     const c = enter(r, 0x30, 'control');
-    const oid = must(c.readString(), 'control type');
+    const oid = readText(c, 'control type');
     const critical = c.peek() === Ber.Boolean ? must(c.readBoolean(), 'criticality') : false;
-    const value = c.peek() === Ber.OctetString ? must(c.readString(Ber.OctetString, true), 'control value') : undefined;
+    const value = c.peek() === Ber.OctetString ? readOctets(c, 'control value') : undefined;
     controls.push({ oid, critical, value });
   }
   return controls;

@@ -2,7 +2,7 @@
 import { BerReader } from 'ldapts';
 import { type Account, Gmsa } from '../accounts.ts';
 import type { KdcContext } from '../kdc/tickets.ts';
-import { enter, integer, must, octets, tlv } from './ber.ts';
+import { enter, integer, must, octets, readText, tlv } from './ber.ts';
 import { dnByGuid, type Entry, entriesOf, normalDn, rootDse } from './entries.ts';
 import { matches, type Values } from './filter.ts';
 import {
@@ -126,7 +126,7 @@ function pageOf(
   }
   const r = enter(new BerReader(value), 0x30, 'paged control');
   const size = Math.min(Math.max(must(r.readInt(), 'page size'), 1), MAX_PAGE);
-  const from = Number(must(r.readString(), 'cookie')) || 0;
+  const from = Number(readText(r, 'cookie')) || 0;
   const cookie = from + size < found.length ? String(from + size) : '';
   const answer = tlv(0x30, integer(0), octets(cookie));
   return {
