@@ -51,6 +51,8 @@ export class Directory implements DomainFacts {
   readonly #accounts = new Map<string, Account>();
   readonly #groups = new Map<string, Group>();
   #nextRid: number = RID.first;
+  /** Goes up with every change of an account. */
+  revision = 0;
 
   constructor(options: TestDomainOptions, now: number) {
     this.domain = (options.domain ?? 'example.test').toLowerCase();

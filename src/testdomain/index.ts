@@ -130,6 +130,7 @@ export async function startTestDomain(options: TestDomainOptions = {}): Promise<
           `${account.name}: a gMSA has readers and no password, other accounts the reverse`,
         );
       }
+      directory.revision++;
       account.state = { ...account.state, ...state };
       if (password !== undefined) account.setPassword(password);
       if (readers !== undefined && account instanceof Gmsa) account.readers = readers;

@@ -4,12 +4,17 @@ import { describe, test } from 'node:test';
 import { readManagedAccounts } from '../../src/gmsa/account.ts';
 import { loginManagedAccount } from '../../src/gmsa/login.ts';
 import type { KrbClient } from '../../src/krb5/client.ts';
+import { readKeytab } from '../../src/krb5/files/keytab.ts';
 import type { Resolver } from '../../src/krb5/network/resolver.ts';
+import { krbError, msgType } from '../../src/krb5/numbers.ts';
 import { formatPrincipal } from '../../src/krb5/principal.ts';
 import { connectSealed, type SealedConnection } from '../../src/ldap/client.ts';
 import { startTestDomain, type TestDomain, type TestDomainOptions } from '../../src/testdomain/index.ts';
 import { localTransport, testClient } from '../support/kdc-client.ts';
 import { members, PASSWORD } from './domain.ts';
+
+/** First byte of an AS-REP. */
+const AS_REP = 0x60 | msgType.AS_REP;
 
 /** Every name is this machine. */
 const resolver: Resolver = { srv: async () => [], addresses: async () => ['127.0.0.1'] };
@@ -119,5 +124,74 @@ describe('the chain from a reader to a gMSA', () => {
     withChain({ faults: { clockOffsetMs: 3_600_000 } }, async ({ domain, connect }) => {
       const [account] = await readManagedAccounts(await connect(), domain.domain, ['WebApp01']);
       assert.ok(account && !(account instanceof Error), String(account));
+    }));
+
+  test('a changed password is the only one accepted', () =>
+    withChain({}, async ({ domain, client }) => {
+      await client.login();
+      domain.update('svc-fetch', { password: 'Another-Passw0rd' });
+      client.forget();
+      await assert.rejects(client.login(), { code: 'WRONG_PASSWORD' });
+    }));
+
+  test('a computer made from a keytab logs in with its keys', async () => {
+    const first = await startTestDomain({ computers: [{ name: 'HOST7', password: 'Keytab-Passw0rd' }] });
+    const keytab = await first.keytab('HOST7$').finally(() => first.close());
+    const keys = readKeytab(keytab).map((e) => e.key);
+    const second = await startTestDomain({ computers: [{ name: 'HOST7', keytab }] });
+    const transport = localTransport(second.kdcPort);
+    const client = testClient({ port: second.kdcPort, realm: second.realm, name: 'HOST7$', keys, transport });
+    try {
+      assert.equal(formatPrincipal((await client.login()).client), 'HOST7$@EXAMPLE.TEST');
+    } finally {
+      client.close();
+      transport.close();
+      await second.close();
+    }
+  });
+});
+
+describe('faults of the embedded domain', () => {
+  test('a KDC error of choice', () =>
+    withChain({ faults: { kdcError: krbError.KDC_ERR_SVC_UNAVAILABLE } }, async ({ client }) => {
+      await assert.rejects(client.login());
+    }));
+
+  test('a silent KDC', () =>
+    withChain({ faults: { kdcSilent: true } }, async ({ client }) => {
+      await assert.rejects(client.login(AbortSignal.timeout(100)), { code: 'TIMEOUT' });
+    }));
+
+  test('a forged answer', () =>
+    withChain({}, async ({ domain, client }) => {
+      const rewriteKdcReply = (reply: Uint8Array): Uint8Array => {
+        if (reply[0] === AS_REP) reply[reply.length - 1]! ^= 1;
+        return reply;
+      };
+      domain.setFaults({ rewriteKdcReply });
+      await assert.rejects(client.login());
+      domain.setFaults({});
+      await client.login();
+    }));
+
+  test('a KDC that closes after each answer, as MIT does', () =>
+    withChain({ faults: { kdcCloseAfterReply: true } }, async ({ domain, client }) => {
+      await client.login();
+      assert.ok(domain.stats.as >= 2);
+    }));
+
+  test('a directory that drops the connection in a search, and one that goes down', () =>
+    withChain({}, async ({ domain, connect }) => {
+      domain.setFaults({ ldapDropOnSearch: true });
+      await assert.rejects(readManagedAccounts(await connect(), domain.domain, ['WebApp01']), { code: 'UNREACHABLE' });
+      domain.setFaults({});
+      const connection = await connect();
+      domain.dropLdapConnections();
+      await assert.rejects(readManagedAccounts(connection, domain.domain, ['WebApp01']), { code: 'UNREACHABLE' });
+    }));
+
+  test('a directory that refuses every bind', () =>
+    withChain({ faults: { ldapBindResult: 51 } }, async ({ connect }) => {
+      await assert.rejects(connect(), /busy \(51\)/);
     }));
 });

@@ -3,11 +3,16 @@ import { type Account, Gmsa } from '../accounts.ts';
 import type { Directory, Group } from '../directory.ts';
 import { guidToText } from '../gmsa/identifiers.ts';
 import { supportedEncryptionTypes } from '../kdc/as.ts';
+import type { Values } from './filter.ts';
 
 export interface Entry {
   readonly dn: string;
   /** In the order they are sent. */
   readonly attributes: ReadonlyMap<string, readonly (string | Uint8Array)[]>;
+  /** The same by names in lower case, for filters. */
+  readonly values: Values;
+  /** `normalDn(dn)` */
+  readonly id: string;
   readonly account?: Account;
 }
 
@@ -39,10 +44,33 @@ function entry(
     const values = Array.isArray(value) ? value : [value as string | Uint8Array];
     if (values.length > 0) map.set(name, values);
   }
-  return account ? { dn, attributes: map, account } : { dn, attributes: map };
+  const byName = new Map([...map].map(([name, values]) => [name.toLowerCase(), values]));
+  const made = { dn, attributes: map, values: (name: string) => byName.get(name) ?? [], id: normalDn(dn) };
+  return account ? { ...made, account } : made;
 }
 
-export function entriesOf(directory: Directory, now: number): Entry[] {
+/** The entries as they are at a moment, made anew only when an account has changed or a password has rolled. */
+export class Entries {
+  readonly #directory: Directory;
+  #made: readonly Entry[] = [];
+  #stamp = '';
+
+  constructor(directory: Directory) {
+    this.#directory = directory;
+  }
+
+  at(now: number): readonly Entry[] {
+    const { revision, accounts } = this.#directory;
+    const stamp = [revision, ...accounts.map((a) => (a instanceof Gmsa ? a.phase(now).kvno : 0))].join();
+    if (stamp !== this.#stamp) {
+      this.#made = entriesOf(this.#directory, now);
+      this.#stamp = stamp;
+    }
+    return this.#made;
+  }
+}
+
+function entriesOf(directory: Directory, now: number): Entry[] {
   const { baseDn } = directory;
   const container = (name: string): Entry =>
     entry(`CN=${name},${baseDn}`, { objectClass: ['top', 'container'], cn: name, name });
@@ -117,7 +145,7 @@ function accountEntry(directory: Directory, account: Account, now: number): Entr
 /** What anyone may read without a bind (RFC 4512 5.1, MS-ADTS 3.1.1.3.2). */
 export function rootDse(directory: Directory, now: number): Entry {
   const { baseDn, controllerName, domain, realm } = directory;
-  const { attributes } = entry('', {
+  const made = entry('', {
     currentTime: `${new Date(now).toISOString().replace(/[-:T]/g, '').slice(0, 14)}.0Z`,
     namingContexts: [baseDn, `CN=Configuration,${baseDn}`, `CN=Schema,CN=Configuration,${baseDn}`],
     defaultNamingContext: baseDn,
@@ -138,9 +166,9 @@ export function rootDse(directory: Directory, now: number): Entry {
     isGlobalCatalogReady: 'TRUE',
     dsServiceName: `CN=NTDS Settings,CN=${controllerName.split('.')[0]!.toUpperCase()},CN=Servers,CN=Default-First-Site-Name,CN=Sites,CN=Configuration,${baseDn}`,
   });
-  const visible = new Map(attributes);
+  const visible = new Map(made.attributes);
   visible.delete('distinguishedName');
-  return { dn: '', attributes: visible };
+  return { ...made, attributes: visible };
 }
 
 /** A base DN in AD's other spelling, `<GUID=…>`, as its entry's DN. */

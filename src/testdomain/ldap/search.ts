@@ -3,8 +3,8 @@ import { BerReader } from 'ldapts';
 import { type Account, Gmsa } from '../accounts.ts';
 import type { KdcContext } from '../kdc/tickets.ts';
 import { enter, integer, must, octets, readText, tlv } from './ber.ts';
-import { dnByGuid, type Entry, entriesOf, normalDn, rootDse } from './entries.ts';
-import { matches, type Values } from './filter.ts';
+import { dnByGuid, type Entry, normalDn, rootDse } from './entries.ts';
+import { matches } from './filter.ts';
 import {
   type Control,
   responseTag,
@@ -32,6 +32,7 @@ const MANAGED_PASSWORD = 'msds-managedpassword';
 export function search(
   context: KdcContext,
   session: Session,
+  entries: readonly Entry[],
   id: number,
   request: SearchRequest,
   controls: readonly Control[],
@@ -53,15 +54,12 @@ export function search(
     return [done(resultCode.operationsError, text)];
   }
 
-  const entries = entriesOf(directory, now);
   const base = normalDn(dnByGuid(directory, request.base) ?? request.base);
-  if (!entries.some((e) => normalDn(e.dn) === base)) {
+  if (!entries.some((e) => e.id === base)) {
     const text = `0000208D: NameErr: DSID-0310028B, problem 2001 (NO_OBJECT), data 0, best match of:\n\t'${directory.baseDn}'\n`;
     return [done(resultCode.noSuchObject, text)];
   }
-  const found = entries.filter(
-    (e) => inScope(normalDn(e.dn), base, request.scope) && matches(request.filter, valuesOf(e)),
-  );
+  const found = entries.filter((e) => inScope(e.id, base, request.scope) && matches(request.filter, e.values));
   const wantsPassword = request.attributes.some((a) => a.toLowerCase() === MANAGED_PASSWORD);
   if (wantsPassword && !session.sealed && found.some((e) => e.account instanceof Gmsa)) {
     // A controller fails the whole search rather than let a password out in the clear.
@@ -89,11 +87,6 @@ function inScope(dn: string, base: string, scope: number): boolean {
   if (scope === SCOPE.one) return below && !dn.slice(0, -base.length - 1).includes(',');
   return dn === base || below;
 }
-
-const valuesOf = (entry: Entry): Values => {
-  const byName = new Map([...entry.attributes].map(([name, values]) => [name.toLowerCase(), values]));
-  return (attribute) => byName.get(attribute) ?? [];
-};
 
 /** The attribute is simply absent for a reader without the right. */
 function withPassword({ directory }: KdcContext, session: Session, entry: Entry, wanted: boolean, now: number): Entry {

@@ -7,6 +7,7 @@ import { listening } from '../listen.ts';
 import type { Faults, Stats } from '../options.ts';
 import { octets } from './ber.ts';
 import { Binder, MAX_FRAME, type SecurityLayer } from './bind.ts';
+import { Entries } from './entries.ts';
 import {
   bindResponse,
   messageLength,
@@ -31,17 +32,19 @@ const WHO_AM_I = '1.3.6.1.4.1.4203.1.11.3';
 export class LdapServer {
   readonly #options: LdapOptions;
   readonly #connections = new Set<Connection>();
+  readonly #entries: Entries;
   #server: Server | undefined;
 
   constructor(options: LdapOptions) {
     this.#options = options;
+    this.#entries = new Entries(options.context.directory);
   }
 
   /** @returns the port. @throws the socket's error */
   async listen(host: string, port: number): Promise<number> {
     this.#server = createServer((socket) => {
       this.#options.stats.ldapConnections++;
-      const connection = new Connection(socket, this.#options);
+      const connection = new Connection(socket, this.#options, this.#entries);
       this.#connections.add(connection);
       socket.on('close', () => this.#connections.delete(connection));
     });
@@ -63,6 +66,7 @@ class Connection {
   readonly #socket: Socket;
   readonly #options: LdapOptions;
   readonly #binder: Binder;
+  readonly #entries: Entries;
   readonly #abort = new AbortController();
   #raw: Buffer = Buffer.alloc(0);
   #plain: Buffer = Buffer.alloc(0);
@@ -70,8 +74,9 @@ class Connection {
   #account: Account | undefined;
   #working: Promise<void> = Promise.resolve();
 
-  constructor(socket: Socket, options: LdapOptions) {
+  constructor(socket: Socket, options: LdapOptions, entries: Entries) {
     this.#socket = socket;
+    this.#entries = entries;
     this.#options = options;
     this.#binder = new Binder(options.context, options.securityLayers);
     socket.setNoDelay(true);
@@ -155,7 +160,9 @@ class Connection {
       case 'search': {
         if (ldapDropOnSearch) return this.drop();
         const session = { account: this.#account, sealed: this.#layer?.confidential === true };
-        return this.#send(Buffer.concat(search(context, session, id, operation, controls)));
+        return this.#send(
+          Buffer.concat(search(context, session, this.#entries.at(context.now()), id, operation, controls)),
+        );
       }
       case 'extended':
         return this.#send(this.#extended(id, operation.oid));
