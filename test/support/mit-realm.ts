@@ -108,10 +108,10 @@ export async function startMitRealm(options: MitRealmOptions = {}): Promise<MitR
   };
 
   const kadmin = async (...queries: string[]) => {
-    const { stdout, stderr } = await runProgram('kadmin.local', ['-r', realm], { env, input: lines(queries) });
+    const { code, stdout, stderr } = await runProgram('kadmin.local', ['-r', realm], { env, input: lines(queries) });
     // kadmin.local ends with zero whatever happened to a query; failures begin with the name of the query.
     const failed = stderr.split('\n').filter((line) => /^(\w+): /.test(line) && !/^WARNING|^No policy/i.test(line));
-    if (failed.length > 0) throw new Error(`kadmin.local: ${failed.join('; ')}`);
+    if (failed.length > 0 || code !== 0) throw new Error(`kadmin.local (${code}): ${failed.join('; ') || stderr}`);
     return stdout;
   };
 
