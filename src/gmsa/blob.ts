@@ -28,15 +28,15 @@ export interface ManagedPassword {
  */
 export function parseManagedPassword(blob: Uint8Array): ManagedPassword {
   const r = new Reader(blob, FORMAT, { littleEndian: true });
-  // "Version (2 bytes): ... This field MUST be set to 0x0001."
+  // "The Version field MUST be set to 0x0001."
   const version = r.u16('Version');
   if (version !== 1) r.fail(`Version is ${version} instead of 1`);
   r.u16('Reserved');
-  // "Length (4 bytes): ... specifies the length, in bytes, of the MSDS-MANAGEDPASSWORD_BLOB structure."
+  // Length counts the whole blob: more or fewer bytes mean that it was cut or is something else.
   const length = r.u32('Length');
   if (length !== blob.length) r.fail(`Length is ${length}, but ${blob.length} bytes are there`);
   const currentAt = r.u16('CurrentPasswordOffset');
-  // "If this field is set to 0x0000, then there is no previous password."
+  // Zero: the account has no previous password.
   const previousAt = r.u16('PreviousPasswordOffset') || undefined;
   const queryAt = r.u16('QueryPasswordIntervalOffset');
   const unchangedAt = r.u16('UnchangedPasswordIntervalOffset');
@@ -54,7 +54,7 @@ export function parseManagedPassword(blob: Uint8Array): ManagedPassword {
 }
 
 /**
- * "A null-terminated WCHAR string": the code units up to the first U+0000. Whatever follows it up to `end` must be
+ * A password is the code units up to the first U+0000, which must be there. Whatever follows it up to `end` must be
  * padding, for a terminator amid a password means that we and the DC do not speak of the same password.
  */
 function passwordIn(r: Reader, start: number, end: number, what: string): Uint8Array {

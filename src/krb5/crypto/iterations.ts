@@ -3,13 +3,14 @@ import { AdError } from '../../errors.ts';
 
 /**
  * Fewest iterations. Whoever forges the answer could ask for 1, catch the encrypted timestamp, and guess passwords
- * thousands of times faster. 4,096 is the default of RFC 3962 section 4, what Active Directory always uses and what
- * MIT's KDC sends; RFC 3962 section 8 speaks for such a floor.
+ * thousands of times faster. 4,096 is the default of RFC 3962 section 6, what Active Directory always uses and what
+ * MIT's KDC sends. RFC 3962 section 8: "implementations may seek to enforce lower bounds".
  */
 export const MIN_ITERATIONS = 4096;
 
 /**
- * Most iterations: some 0.4 s of one thread. A forged four billion would hold a thread for half an hour. Real domains
+ * Most iterations: some 0.4 s of one thread. A forged four billion would hold a thread for half an hour; RFC 3962
+ * section 8 calls that "a form of denial of service attack". Real domains
  * are at 4,096 (RFC 3962) or 32,768 (RFC 8009).
  */
 export const MAX_ITERATIONS = 1_000_000;

@@ -133,7 +133,7 @@ export function deriveKey(
 /** What the well-known constants end with (RFC 3961 section 5.3): the usage and one octet for the purpose of the key. */
 const purpose = { checksum: 0x99, encryption: 0xaa, integrity: 0x55 } as const;
 
-/** The keys of one usage in the simplified profile, each derived when first needed. */
+/** The three keys of one usage in the simplified profile (RFC 3961 section 5.3), derived together. */
 export class SimplifiedUsageKeys implements UsageKeys {
   readonly #profile: SimplifiedProfile;
   readonly #ke: Uint8Array;
@@ -175,7 +175,7 @@ export class SimplifiedUsageKeys implements UsageKeys {
     const sealedBytes = ciphertext.length - macBytes;
     if (sealedBytes < blockBytes) return undefined;
     const clear = open(this.#ke, ciphertext.subarray(0, sealedBytes));
-    // "compare the HMAC ... If the comparison fails, an error": nothing of the plaintext leaves before that.
+    // RFC 3961 section 5.3: "if (H1 != HMAC(Ki, P1)[1..h]) report error". Nothing of the plaintext leaves before that.
     if (!equal(this.#mac(this.#ki, clear), ciphertext.subarray(sealedBytes))) {
       wipe(clear);
       return undefined;
