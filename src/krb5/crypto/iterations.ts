@@ -10,8 +10,7 @@ export const MIN_ITERATIONS = 4096;
 
 /**
  * Most iterations: some 0.4 s of one thread. A forged four billion would hold a thread for half an hour; RFC 3962
- * section 8 calls that "a form of denial of service attack". Real domains
- * are at 4,096 (RFC 3962) or 32,768 (RFC 8009).
+ * section 8 calls that "a form of denial of service attack". Real domains are at 4,096 (RFC 3962) or 32,768 (RFC 8009).
  */
 export const MAX_ITERATIONS = 1_000_000;
 

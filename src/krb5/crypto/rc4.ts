@@ -117,6 +117,15 @@ function open(k1: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined {
   return clear.subarray(CONFOUNDER_BYTES);
 }
 
+/** By way of a string, which cannot be wiped: typed passwords only, for managed ones are UTF-16 from the start. */
+function utf16Of(password: Uint8Array): Uint8Array {
+  try {
+    return Buffer.from(fromUtf8(password), 'utf16le');
+  } catch (e) {
+    throw new AdError('INVALID_ARGUMENT', 'the password is not UTF-8, which an arcfour-hmac key is made from', {}, e);
+  }
+}
+
 export const rc4Hmac: EncryptionProfile = {
   etype: etype.RC4_HMAC,
   name: 'arcfour-hmac',
@@ -130,7 +139,7 @@ export const rc4Hmac: EncryptionProfile = {
     if (params !== undefined && params.length > 0) {
       throw new AdError('ETYPE', `arcfour-hmac has no string-to-key parameters, ${params.length} bytes were given`);
     }
-    const utf16 = Buffer.from(fromUtf8(password), 'utf16le');
+    const utf16 = utf16Of(password);
     try {
       return md4(utf16);
     } finally {

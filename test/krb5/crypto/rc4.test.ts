@@ -84,6 +84,11 @@ describe('RC4-HMAC, RFC 4757', () => {
     assert.deepEqual((await stringToKey(23, utf8('\u00e4\u{1f600}'), '')).value, expected);
   });
 
+  test('string-to-key refuses a password that is not UTF-8, and does not show it', async () => {
+    const refused = stringToKey(23, Uint8Array.of(0x73, 0xff, 0x74), '');
+    await assert.rejects(refused, { code: 'INVALID_ARGUMENT', message: /^the password is not UTF-8/ });
+  });
+
   test('string-to-key has no parameters', async () => {
     await assert.rejects(stringToKey(23, utf8('x'), '', new Uint8Array(4)), { code: 'ETYPE' });
     assert.equal((await stringToKey(23, utf8('x'), '', new Uint8Array())).value.length, 16);
