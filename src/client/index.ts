@@ -165,5 +165,6 @@ function toClientError(e: ServiceError, address: string): ClientError {
   const name = (status[e.code] ?? 'UNKNOWN') as ClientErrorCode;
   // gRPC's own words for a socket that nobody serves hide the address behind its resolver's view of the world.
   const unreachable = name === 'UNAVAILABLE' && /^(No connection established|Connection dropped)/.test(e.details);
-  return new ClientError(name, unreachable ? `no daemon answers on ${address}: ${e.details}` : e.details, e);
+  const why = /connect \w+/.exec(e.details)?.[0] ?? e.details;
+  return new ClientError(name, unreachable ? `no daemon answers on ${address}: ${why}` : e.details, e);
 }

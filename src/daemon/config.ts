@@ -1,5 +1,5 @@
 /** What the daemon can be told: flags first, then the environment, then the defaults that clients expect. */
-import { parseArgs } from 'node:util';
+import { type FlagOptions, parseFlags, UsageError } from '../flags.ts';
 import { type LogLevel, logLevels } from './log.ts';
 
 export interface DaemonConfig {
@@ -27,11 +27,6 @@ export type Command =
   | { readonly action: 'healthcheck'; readonly config: DaemonConfig }
   | { readonly action: 'help' }
   | { readonly action: 'version' };
-
-/** The command line or the environment makes no sense; the message says what to write instead. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
-}
 
 const base = '/var/credentials-fetcher';
 
@@ -95,7 +90,7 @@ Exit codes: 0 stopped by a signal, 1 cannot run, 2 the command line or environme
  * @throws UsageError
  */
 export function parseCommand(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): Command {
-  const options: Record<string, { type: 'string' | 'boolean'; short?: string }> = {
+  const options: FlagOptions = {
     help: { type: 'boolean', short: 'h' },
     version: { type: 'boolean', short: 'n' },
     healthcheck: { type: 'boolean' },
@@ -103,7 +98,7 @@ export function parseCommand(argv: readonly string[], env: Readonly<Record<strin
     verbosity: { type: 'string', short: 'v' },
   };
   for (const flag of Object.keys(settings)) options[flag] = { type: 'string' };
-  const flags = parseFlags(argv, options);
+  const { flags } = parseFlags(argv, options);
   if (flags.help) return { action: 'help' };
   if (flags.version) return { action: 'version' };
 
@@ -143,54 +138,6 @@ export function parseCommand(argv: readonly string[], env: Readonly<Record<strin
     ccacheMode: 0o600,
   };
   return flags.healthcheck ? { action: 'healthcheck', config } : { action: 'run', config, warnings };
-}
-
-type Flags = Record<string, string | boolean | undefined>;
-
-function parseFlags(
-  argv: readonly string[],
-  options: Record<string, { type: 'string' | 'boolean'; short?: string }>,
-): Flags {
-  try {
-    const { values } = parseArgs({ args: [...argv], options, strict: true, allowPositionals: false });
-    return values as Flags;
-  } catch (e) {
-    throw new UsageError(explainFlagError(e, Object.keys(options)));
-  }
-}
-
-/** The message of parseArgs in our words, with the nearest flag for one that does not exist. */
-export function explainFlagError(e: unknown, names: readonly string[]): string {
-  const { code, message } = e as { code?: string; message: string };
-  if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') {
-    const given = /'(-[^']*)'/.exec(message)?.[1] ?? '';
-    const near = nearest(given.replace(/^-+/, ''), names);
-    return `unknown option ${given}${near ? `, did you mean --${near}?` : ''}`;
-  }
-  if (code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL') {
-    return `unexpected argument ${/'([^']*)'/.exec(message)?.[1] ?? ''}`.trimEnd();
-  }
-  return message.split('\n')[0]!;
-}
-
-/** The name with the fewest edits between, when that is a likely slip. */
-export function nearest(given: string, names: readonly string[]): string | undefined {
-  const ranked = names.map((name) => ({ name, distance: edits(given, name) })).sort((a, b) => a.distance - b.distance);
-  const best = ranked[0];
-  return best && best.distance <= Math.max(2, Math.floor(best.name.length / 3)) ? best.name : undefined;
-}
-
-/** Levenshtein's distance. */
-function edits(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }
 
 const quote = (text: string): string => JSON.stringify(text.slice(0, 200));

@@ -1,8 +1,9 @@
 /** The program `credentials-fetcherd`: command line, log, signals, exit codes. */
 import { join } from 'node:path';
 import { messageOf } from '../errors.ts';
+import { UsageError } from '../flags.ts';
 import { version } from '../version.ts';
-import { type DaemonConfig, parseCommand, UsageError, usage } from './config.ts';
+import { type DaemonConfig, parseCommand, usage } from './config.ts';
 import { SOCKET_NAME, startDaemon } from './daemon.ts';
 import type { LeaseEngine } from './engine.ts';
 import { createLog, fileSink, type Log, stderrSink } from './log.ts';

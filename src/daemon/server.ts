@@ -27,6 +27,8 @@ export function createServer(service: CredentialsFetcherServiceServer): GrpcServ
   return {
     serve(connection) {
       connection.on('error', () => connection.destroy());
+      // It came paused, and HTTP/2 takes over a running handle: what arrives from now on goes to it, not to the stream.
+      connection.read(0);
       injector.injectConnection(connection);
     },
     close: (graceMs) =>
