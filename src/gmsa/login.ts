@@ -1,5 +1,5 @@
 /** Logging a gMSA on with its managed password: the right one of the two, the right salt, one exchange in the rule. */
-import { wipe } from '../bytes.ts';
+import { copy, wipe } from '../bytes.ts';
 import { AdError, isAdError } from '../errors.ts';
 import type { Credentials } from '../krb5/credentials.ts';
 import { Key } from '../krb5/crypto/index.ts';
@@ -44,7 +44,7 @@ function managedSecret(
   realm: string,
   etypes: readonly number[],
 ): DerivingSecret {
-  const own = password.slice();
+  const own = copy(password);
   return new DerivingSecret({
     etypes,
     defaultSalt: activeDirectorySalt('computer', samName, realm),

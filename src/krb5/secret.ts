@@ -3,7 +3,7 @@
  * parameters and kept until `destroy()`; the last derivation that a KDC accepted is remembered, so that the next login
  * can send its timestamp at once (one round trip instead of two).
  */
-import { hex, wipe } from '../bytes.ts';
+import { copy, hex, wipe } from '../bytes.ts';
 import { Key, stringToKey } from './crypto/index.ts';
 
 /** How a key is made from a password: what ETYPE-INFO2 says (RFC 4120 5.2.7.5). */
@@ -73,7 +73,7 @@ export class PasswordSecret implements Secret {
    * @param defaultSalt used where the KDC names none: realm and name components run together (RFC 4120 4)
    */
   constructor(password: Uint8Array, defaultSalt: string, etypes: readonly number[]) {
-    this.#password = password.slice();
+    this.#password = copy(password);
     this.#defaultSalt = defaultSalt;
     this.etypes = etypes;
   }

@@ -1,6 +1,7 @@
 /** The LDAP SASL bind with binary credentials (RFC 4511 4.2), which ldapts has only as text, over an open socket. */
 import type { Socket } from 'node:net';
-import { Ber, BerReader, type BerWriter, BindRequest, BindResponse, ProtocolOperation } from 'ldapts';
+import { Ber, type BerWriter, BindRequest, ProtocolOperation } from 'ldapts';
+import { Reader } from '../bytes.ts';
 import { AdError, abortError, MalformedError, messageOf, throwIfAborted } from '../errors.ts';
 import { ldapResultError } from './errors.ts';
 import type { SaslMechanism } from './sasl-gssapi.ts';
@@ -10,6 +11,7 @@ const SUCCESS = 0;
 const SASL_BIND_IN_PROGRESS = 14;
 /** serverSaslCreds [7], RFC 4511 4.2.2. */
 const SERVER_SASL_CREDS = 0x87;
+const [INTEGER, OCTET_STRING, ENUMERATED, SEQUENCE] = [0x02, 0x04, 0x0a, 0x30];
 const MAX_ROUNDS = 8;
 const MAX_RESPONSE = 1 << 17;
 
@@ -31,19 +33,11 @@ class SaslBindRequest extends BindRequest {
   }
 }
 
-class SaslBindResponse extends BindResponse {
-  credentials: Buffer | undefined;
-
-  override parseMessage(r: BerReader): void {
-    this.status = r.readEnumeration() ?? -1;
-    this.matchedDN = r.readString() ?? '';
-    this.errorMessage = r.readString() ?? '';
-    for (let tag = r.peek(); tag !== null && tag !== ProtocolOperation.LDAP_CONTROLS; tag = r.peek()) {
-      const value = r.readString(tag, true);
-      if (value === null) throw new MalformedError('LDAP', 'truncated BindResponse');
-      if (tag === SERVER_SASL_CREDS) this.credentials = value;
-    }
-  }
+interface SaslBindResponse {
+  readonly messageId: number;
+  readonly status: number;
+  readonly diagnostic: string;
+  readonly credentials: Uint8Array | undefined;
 }
 
 /**
@@ -71,7 +65,7 @@ export async function saslBind(
         throw new MalformedError('LDAP', `response to message ${response.messageId}, not ${id}`);
       if (response.status === SUCCESS) return mechanism.finish();
       if (response.status !== SASL_BIND_IN_PROGRESS)
-        throw ldapResultError(response.status, response.errorMessage, 'bind', server);
+        throw ldapResultError(response.status, response.diagnostic, 'bind', server);
       token = response.credentials;
     }
     throw new AdError('LDAP', `the bind to ${server} does not come to an end`, { server });
@@ -111,19 +105,57 @@ async function* readResponses(socket: Socket, server: string): AsyncGenerator<Sa
   }
 }
 
-/** One whole LDAPMessage that fills `bytes`, or undefined while it is incomplete. */
-function parseResponse(bytes: Buffer): SaslBindResponse | undefined {
-  try {
-    const r = new BerReader(bytes);
-    if (r.readSequence() === null || r.remain < r.length) return undefined;
-    if (r.remain > r.length) throw new MalformedError('LDAP', 'data after the BindResponse');
-    const messageId = r.readInt() ?? -1;
-    if (r.readSequence() !== ProtocolOperation.LDAP_RES_BIND) throw new MalformedError('LDAP', 'not a BindResponse');
-    const response = new SaslBindResponse({ messageId });
-    response.parse(r, []);
-    return response;
-  } catch (e) {
-    if (e instanceof MalformedError) throw e;
-    throw new MalformedError('LDAP', messageOf(e), e);
+/**
+ * One whole LDAPMessage that fills `bytes`, or undefined while it is incomplete. Read here and not by ldapts: until the
+ * bind is done anybody may be on the other side, and its reader trusts lengths.
+ */
+function parseResponse(bytes: Uint8Array): SaslBindResponse | undefined {
+  const r = new Reader(bytes, 'LDAP');
+  const length = headerLength(r, SEQUENCE);
+  if (length === undefined || r.remaining < length) return undefined;
+  if (r.remaining > length) r.fail('data after the BindResponse');
+  const messageId = number(element(r, INTEGER));
+  const response = new Reader(element(r, ProtocolOperation.LDAP_RES_BIND), 'LDAP');
+  const status = number(element(response, ENUMERATED));
+  element(response, OCTET_STRING); // matchedDN
+  const diagnostic = Buffer.from(element(response, OCTET_STRING)).toString('utf8');
+  let credentials: Uint8Array | undefined;
+  while (response.remaining > 0) {
+    const [tag, value] = anyElement(response); // a referral [3] may stand before serverSaslCreds
+    if (tag === SERVER_SASL_CREDS) credentials = value;
   }
+  return { messageId, status, diagnostic, credentials };
+}
+
+/** BER tag and definite length (RFC 4511 5.1); undefined when the bytes end inside them. */
+function headerLength(r: Reader, tag: number): number | undefined {
+  if (r.remaining < 2) return undefined;
+  if (r.u8('tag') !== tag) r.fail('not an LDAPMessage');
+  const first = r.u8('length');
+  if (first < 0x80) return first;
+  const count = first & 0x7f;
+  if (count < 1 || count > 4) r.fail(`length in ${count} bytes`);
+  if (r.remaining < count) return undefined;
+  let length = 0;
+  for (let i = 0; i < count; i++) length = length * 256 + r.u8('length');
+  if (length > MAX_RESPONSE) r.fail(`a BindResponse of ${length} bytes`);
+  return length;
+}
+
+function anyElement(r: Reader): [tag: number, value: Uint8Array] {
+  const tag = r.u8('tag');
+  r.offset--;
+  const length = headerLength(r, tag) ?? r.fail('ends inside an element');
+  return [tag, r.bytes(length, 'element')];
+}
+
+function element(r: Reader, tag: number): Uint8Array {
+  const [found, value] = anyElement(r);
+  return found === tag ? value : r.fail(`element 0x${found.toString(16)} where 0x${tag.toString(16)} is due`);
+}
+
+/** INTEGER or ENUMERATED of up to four bytes. */
+function number(value: Uint8Array): number {
+  if (value.length < 1 || value.length > 4) throw new MalformedError('LDAP', `number of ${value.length} bytes`);
+  return value.reduce((n, byte) => n * 256 + byte, 0);
 }

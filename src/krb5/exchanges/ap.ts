@@ -1,6 +1,6 @@
 /** The client/server authentication exchange, RFC 4120 3.2: AP-REQ and AP-REP, both sides. */
 import { fromDer, toDer } from '../../asn1.ts';
-import { wipe } from '../../bytes.ts';
+import { copy, wipe } from '../../bytes.ts';
 import { AdError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
 import { Key } from '../crypto/index.ts';
@@ -171,10 +171,10 @@ export function acceptApReq(message: Uint8Array, options: AcceptOptions): Accept
       sessionKey,
       subkey: auth.subkey && new Key(auth.subkey.keytype, auth.subkey.keyvalue),
       sequence: auth.seqNumber,
-      checksum: auth.cksum && { cksumtype: auth.cksum.cksumtype, checksum: auth.cksum.checksum.slice() },
+      checksum: auth.cksum && { cksumtype: auth.cksum.cksumtype, checksum: copy(auth.cksum.checksum) },
       ctime: auth.ctime,
       cusec: auth.cusec,
-      authorizationData: part.authorizationData?.map((d) => ({ adType: d.adType, adData: d.adData.slice() })),
+      authorizationData: part.authorizationData?.map((d) => ({ adType: d.adType, adData: copy(d.adData) })),
     };
   } catch (e) {
     sessionKey?.destroy();

@@ -4,6 +4,7 @@
  */
 
 import { fromDer } from '../../asn1.ts';
+import { copy } from '../../bytes.ts';
 import { AdError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
 import type { Key } from '../crypto/index.ts';
@@ -65,7 +66,7 @@ export function verifyReply(context: ExchangeContext, reply: ReplyUnderCheck): C
   return {
     client,
     server,
-    key: { etype: part.key.keytype, value: part.key.keyvalue.slice() },
+    key: { etype: part.key.keytype, value: copy(part.key.keyvalue) },
     authtime: part.authtime,
     ...(part.starttime && { starttime: part.starttime }),
     endtime: part.endtime,
@@ -74,7 +75,7 @@ export function verifyReply(context: ExchangeContext, reply: ReplyUnderCheck): C
     isSkey: hasFlag(body.kdcOptions, kdcOption.ENC_TKT_IN_SKEY),
     addresses: part.caddr ?? [],
     authorizationData: [],
-    ticket: rep.ticket.slice(),
+    ticket: copy(rep.ticket),
     secondTicket: new Uint8Array(0),
   };
 }

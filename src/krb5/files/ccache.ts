@@ -3,11 +3,11 @@
  * version 4 is written, byte for byte as MIT writes it. Versions 1 and 2 use the byte order of the machine that wrote
  * them, which every machine of interest shares: little-endian. A file holds keys, so whoever reads one wipes it.
  */
-import { Reader, utf8, Writer, wipe } from '../../bytes.ts';
+import { copy, Reader, utf8, Writer, wipe } from '../../bytes.ts';
 import { AdError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
 import type { Principal } from '../principal.ts';
-import { copyOf, fromSeconds, optionalFromSeconds, toSeconds } from './fields.ts';
+import { fromSeconds, optionalFromSeconds, toSeconds } from './fields.ts';
 
 export interface CCache {
   /** The version read; always 4 in what `writeCCache` writes. */
@@ -94,7 +94,7 @@ function readCredentials(reader: Reader, version: Version): Credentials {
   const keyType = reader.i16('key type');
   // Version 3 writes the key type twice.
   if (version === 3) reader.u16('second key type');
-  const keyValue = copyOf(reader.bytes(reader.u32('key length'), 'key'));
+  const keyValue = copy(reader.bytes(reader.u32('key length'), 'key'));
   try {
     const [authtime, starttime, endtime, renewTill] = [reader.u32(), reader.u32(), reader.u32(), reader.u32('times')];
     const isSkey = reader.u8('is_skey') !== 0;
@@ -115,8 +115,8 @@ function readCredentials(reader: Reader, version: Version): Credentials {
       isSkey,
       addresses,
       authorizationData,
-      ticket: copyOf(reader.bytes(reader.u32('ticket length'), 'ticket')),
-      secondTicket: copyOf(reader.bytes(reader.u32('second ticket length'), 'second ticket')),
+      ticket: copy(reader.bytes(reader.u32('ticket length'), 'ticket')),
+      secondTicket: copy(reader.bytes(reader.u32('second ticket length'), 'second ticket')),
     };
   } catch (e) {
     wipe(keyValue);
@@ -131,7 +131,7 @@ function readList(reader: Reader, what: string): [type: number, value: Uint8Arra
   const list: [number, Uint8Array][] = [];
   for (let i = 0; i < count; i++) {
     const type = reader.i16(`${what} type`);
-    list.push([type, copyOf(reader.bytes(reader.u32(`${what} length`), what))]);
+    list.push([type, copy(reader.bytes(reader.u32(`${what} length`), what))]);
   }
   return list;
 }

@@ -25,8 +25,3 @@ export function toSeconds(time: Date | undefined, what: string): number {
   if (!(seconds >= 0)) throw new AdError('INVALID_ARGUMENT', `${what} is not a time after 1970`, { field: what });
   return Math.min(seconds, LAST_SECOND);
 }
-
-/** A plain Uint8Array of its own memory, whatever kind of view (a Buffer perhaps) was read from. */
-export function copyOf(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes);
-}

@@ -3,10 +3,10 @@
  * for byte as MIT's ktutil writes it. Version 1 used its machine's byte order: little-endian on every machine of
  * interest. A keytab is a secret; whoever reads one wipes its keys.
  */
-import { Reader, utf8, Writer, wipe } from '../../bytes.ts';
+import { copy, Reader, utf8, Writer, wipe } from '../../bytes.ts';
 import { AdError } from '../../errors.ts';
 import { type Principal, samePrincipal } from '../principal.ts';
-import { copyOf, fromSeconds, toSeconds } from './fields.ts';
+import { fromSeconds, toSeconds } from './fields.ts';
 
 export interface KeytabEntry {
   principal: Principal;
@@ -69,7 +69,7 @@ function readEntry(body: Uint8Array, version: 1 | 2): KeytabEntry {
   // A 32-bit kvno follows "if the record length leaves at least 4 bytes"; zero there means that it is not meant. What
   // still follows belongs to a deleted, longer entry whose place this one took, or to a later format.
   if (reader.remaining >= 4) kvno = reader.u32('32-bit kvno') || kvno;
-  return { principal: { nameType, components, realm }, timestamp, kvno, key: { etype, value: copyOf(value) } };
+  return { principal: { nameType, components, realm }, timestamp, kvno, key: { etype, value: copy(value) } };
 }
 
 /**
