@@ -94,6 +94,9 @@ async function labSuites(): Promise<Tally[]> {
 }
 
 async function main(): Promise<number> {
+  // The suites run the programs as users have them: the built files.
+  if ((await run(process.execPath, ['scripts/build.mjs'], true)) !== 0)
+    throw new Error('the build failed: npm run build');
   const tallies = [await runSuites('unit', suites('.test.ts'))];
   const leftOut: string[] = [];
   if ((await run(lab, ['check'], true)) === 0) tallies.push(...(await inLab(labSuites)));

@@ -46,8 +46,9 @@ function room(file: string): string {
 
 function imports(file: string): string[] {
   const text = readFileSync(file, 'utf8');
-  const found = text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'([^']+)'/g);
-  return [...found].map((m) => m[1]!);
+  const statements = text.matchAll(/^(?:import|export)\b(?:[^;']*?\bfrom)? '([^']+)'/gm);
+  const dynamic = text.matchAll(/\bimport\('([^']+)'\)/g);
+  return [...statements, ...dynamic].map((m) => m[1]!);
 }
 
 test('every room of src has its rule', () => {
