@@ -1,4 +1,5 @@
 // Builds dist/: two programs of one file each that run with no node_modules beside them, and the library with types.
+// `--programs` leaves the library out; BUILD_DIR puts the result elsewhere.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,36 +10,97 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = process.env.BUILD_DIR ?? join(root, 'dist');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  // Names stay: stack traces are worth more than the bytes, and programs start no faster without.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  legalComments: 'none',
+  define: { BUNDLED_VERSION: JSON.stringify(version) },
+  logLevel: 'warning',
+};
+
+/** gRPC parses .proto files at run time for services that are not offered here (channelz, ORCA). */
+const withoutProtoLoader = {
+  name: 'without-proto-loader',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^@grpc\/proto-loader$/ }, () => ({ path: 'proto-loader', namespace: 'absent' }));
+    onLoad({ filter: /.*/, namespace: 'absent' }, () => ({
+      contents: "exports.loadSync = () => { throw new Error('there is no proto-loader in this bundle'); };",
+    }));
+  },
+};
+
+/**
+ * What the daemon needs only after it is ready (`import('./assemble.ts')`, the half that speaks Kerberos and LDAP) goes
+ * into the file as a string, compiled when it is asked for: the parser would otherwise walk through it, at every start,
+ * before the first line runs. Both halves must know the same error classes, so that module is handed in.
+ */
+const lateEngine = {
+  name: 'late-engine',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^\.\/assemble\.ts$/ }, () => ({ path: 'engine', namespace: 'late' }));
+    onLoad({ filter: /.*/, namespace: 'late' }, async () => {
+      const late = await build({
+        ...common,
+        entryPoints: ['src/daemon/assemble.ts'],
+        format: 'cjs',
+        write: false,
+        plugins: [
+          {
+            name: 'shared-errors',
+            setup(inner) {
+              inner.onResolve({ filter: /\/errors\.ts$/ }, ({ path, resolveDir }) =>
+                join(resolveDir, path) === join(root, 'src/errors.ts') ? { path: 'shared:errors', external: true } : null,
+              );
+            },
+          },
+        ],
+      });
+      return {
+        resolveDir: root,
+        contents: `
+          import { createRequire } from 'node:module';
+          import { compileFunction } from 'node:vm';
+          import * as errors from './src/errors.ts';
+          const nodeRequire = createRequire(import.meta.url);
+          const module = { exports: {} };
+          const run = compileFunction(${JSON.stringify(late.outputFiles[0].text)}, ['module', 'exports', 'require'], {
+            filename: 'credentials-fetcherd-engine.cjs',
+          });
+          run(module, module.exports, (id) => (id === 'shared:errors' ? errors : nodeRequire(id)));
+          export const createEngine = module.exports.createEngine;`,
+      };
+    });
+  },
+};
+
 if (!process.env.BUILD_DIR) rmSync(dist, { recursive: true, force: true });
 
 const programs = { 'credentials-fetcherd': 'src/daemon/bin.ts', 'credentials-fetcher': 'src/cli/bin.ts' };
 for (const [name, entry] of Object.entries(programs)) {
   const outfile = join(dist, `${name}.mjs`);
   await build({
-    absWorkingDir: root,
+    ...common,
     entryPoints: [entry],
     outfile,
-    bundle: true,
-    platform: 'node',
     format: 'esm',
-    target: 'node20',
-    minify: true,
-    // Class names are part of error messages, and of what a stack trace is good for.
-    keepNames: true,
-    legalComments: 'none',
-    define: { BUNDLED_VERSION: JSON.stringify(version) },
-    // CommonJS packages inside an ES module need a require() for Node's own modules. The entry brings its shebang.
+    plugins: [withoutProtoLoader, lateEngine],
+    // CommonJS packages inside an ES module need a require() for Node's own modules.
     banner: {
       js: `#!/usr/bin/env node\nimport{createRequire as bundleRequire}from'node:module';const require=bundleRequire(import.meta.url);`,
     },
-    logLevel: 'warning',
   });
   chmodSync(outfile, 0o755);
   console.log(`${name}.mjs  ${Math.round(statSync(outfile).size / 1024)} KiB`);
 }
 
 if (!process.argv.includes('--programs')) {
-  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'], {
+  const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', join(dist, 'lib')], {
     cwd: root,
     stdio: 'inherit',
   });
