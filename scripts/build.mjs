@@ -54,7 +54,9 @@ const lateEngine = {
             name: 'shared-errors',
             setup(inner) {
               inner.onResolve({ filter: /\/errors\.ts$/ }, ({ path, resolveDir }) =>
-                join(resolveDir, path) === join(root, 'src/errors.ts') ? { path: 'shared:errors', external: true } : null,
+                join(resolveDir, path) === join(root, 'src/errors.ts')
+                  ? { path: 'shared:errors', external: true }
+                  : null,
               );
             },
           },

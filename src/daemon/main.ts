@@ -36,8 +36,8 @@ async function run(config: DaemonConfig, warnings: readonly string[]): Promise<n
   try {
     const daemon = await startDaemon({ config, engine, log });
     log.info('listening', { address: daemon.address, path: config.krbDir, version: version(), pid: process.pid });
-    // Only now the rest of the code: nobody waits for it, and the first request should not.
-    setImmediate(() => engine.preload());
+    // The rest of the code is loaded a moment later: it must not delay the first answers, nor the first lease.
+    setTimeout(() => engine.preload(), 200).unref();
     log.info(`stopping on ${await stopped}`);
     nextSignal().then(() => process.exit(1));
     await daemon.close();
