@@ -5,16 +5,14 @@ import { PasswordSecret } from '../krb5/secret.ts';
 import type { Identity } from './identity.ts';
 
 /**
- * @param domain DNS name of the domain; its realm is the same in upper case
  * @param password UTF-8, copied; the caller wipes its own
  */
 export function passwordIdentity(
   username: string,
-  domain: string,
+  realm: string,
   password: Uint8Array,
   etypes: readonly number[],
 ): Identity {
-  const realm = domain.toUpperCase();
   return {
     principal: principal(realm, username),
     secret: new PasswordSecret(password, realm + username, etypes),

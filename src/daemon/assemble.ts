@@ -1,7 +1,7 @@
 /** Puts the lease engine together from the daemon's configuration: Kerberos settings, DNS, servers, keytab. */
 import { DEFAULT_KEYTAB } from '../accounts/keytab.ts';
 import { AdError } from '../errors.ts';
-import { type Krb5Config, loadKrb5Config } from '../krb5/config.ts';
+import { type Krb5Config, loadKrb5Config, realmOfHost } from '../krb5/config.ts';
 import { DEFAULT_ETYPES, etypeName, findProfile } from '../krb5/crypto/index.ts';
 import type { ContextOptions } from '../krb5/exchanges/context.ts';
 import { configuredKdcs } from '../krb5/network/kdcs.ts';
@@ -33,6 +33,8 @@ export async function createEngine(
     locator,
     clock: Date.now,
     domainControllers: config.domainControllers.map(domainController),
+    // Active Directory names a realm after its domain; [domain_realm] may say otherwise.
+    realmOf: (domain) => realmOfHost(krb5, domain) ?? domain.toUpperCase(),
     keytab: (config.keytab ?? krb5.defaultKeytabName ?? DEFAULT_KEYTAB).replace(/^FILE:/, ''),
     log,
   });

@@ -19,6 +19,8 @@ import { type Reader, Readers, type ReadersOptions } from './readers.ts';
 
 export interface EngineOptions extends ReadersOptions {
   readonly keytab: string;
+  /** The realm of a DNS domain; by default its name in upper case. */
+  readonly realmOf?: (domain: string) => string;
   readonly hostName?: string;
   readonly log?: Log;
 }
@@ -59,8 +61,12 @@ export class DirectoryEngine implements LeaseEngine {
   #identity(identity: ReaderIdentity): Identity | Promise<Identity> {
     const permitted = this.#options.kerberos.permittedEtypes ?? DEFAULT_ETYPES;
     return identity.kind === 'password'
-      ? passwordIdentity(identity.username, identity.domain, identity.password, permitted)
+      ? passwordIdentity(identity.username, this.#realmOf(identity.domain), identity.password, permitted)
       : machineIdentity(this.#options.keytab, this.#options.hostName ?? hostname(), permitted);
+  }
+
+  #realmOf(domain: string): string {
+    return this.#options.realmOf?.(domain) ?? domain.toUpperCase();
   }
 
   async #fetchDomain(
@@ -112,7 +118,7 @@ export class DirectoryEngine implements LeaseEngine {
   ): Promise<FetchOutcome> {
     if (managed instanceof AdError) return { account, error: managed };
     try {
-      const tgt = await loginManagedAccount(reader.client.context, managed, account.domain.toUpperCase(), signal);
+      const tgt = await loginManagedAccount(reader.client.context, managed, this.#realmOf(account.domain), signal);
       try {
         return {
           account: { ...account, distinguishedName: managed.distinguishedName },

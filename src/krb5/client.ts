@@ -4,7 +4,7 @@
  */
 import { abortable } from '../async.ts';
 import { wipe } from '../bytes.ts';
-import { AdError, isAdError } from '../errors.ts';
+import { AdError } from '../errors.ts';
 import type { Credentials } from './credentials.ts';
 import { asExchange } from './exchanges/as.ts';
 import { type ContextOptions, type ExchangeContext, exchangeContext, hasFlag, kdcNow } from './exchanges/context.ts';
@@ -127,12 +127,4 @@ export class KrbClient {
 /** True when a ticket may be extended until `renewTill`. */
 export function isRenewable(credentials: Credentials): boolean {
   return hasFlag(credentials.flags, ticketFlag.RENEWABLE) && credentials.renewTill !== undefined;
-}
-
-/** True for errors that a fresh login may cure: the ticket-granting ticket itself was not accepted. */
-export function isStaleTicket(e: unknown): boolean {
-  return (
-    isAdError(e) &&
-    ['KRB_AP_ERR_TKT_EXPIRED', 'KRB_AP_ERR_BAD_INTEGRITY', 'KDC_ERR_TGT_REVOKED'].includes(String(e.details.kdcError))
-  );
 }
