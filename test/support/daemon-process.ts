@@ -1,7 +1,7 @@
 /** The daemon as users have it: the built file, a process of its own, a socket; and a foreign client to talk to it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,14 +25,19 @@ export interface DaemonProcess {
   stop(): Promise<number | null>;
 }
 
-/** Starts the built daemon with directories of its own and waits until its socket answers. */
+/**
+ * Starts the built daemon with directories of its own and waits until its socket answers.
+ * @param files written into its directory first, mode 600; a krb5.conf among them is the one it uses
+ */
 export async function startDaemonProcess(
   env: NodeJS.ProcessEnv = {},
   args: readonly string[] = [],
+  files: Readonly<Record<string, string | Uint8Array>> = {},
 ): Promise<DaemonProcess> {
   if (!existsSync(daemonFile)) throw new Error('dist/ is missing: run npm run build');
   const directory = await mkdtemp(join(tmpdir(), 'cf-daemon-'));
   const socket = join(directory, 'socket/credentials_fetcher.sock');
+  for (const [name, content] of Object.entries(files)) await writeFile(join(directory, name), content, { mode: 0o600 });
   const child = spawn(process.execPath, [daemonFile, ...args], {
     env: {
       PATH: process.env.PATH,
@@ -42,6 +47,7 @@ export async function startDaemonProcess(
       CF_KRB_DIR: join(directory, 'krbdir'),
       CF_UNIX_DOMAIN_SOCKET_DIR: join(directory, 'socket'),
       CF_LOGGING_DIR: join(directory, 'logging'),
+      ...('krb5.conf' in files && { KRB5_CONFIG: join(directory, 'krb5.conf') }),
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
