@@ -5,6 +5,8 @@ import {
   type CredentialsFetcherServiceServer,
   CredentialsFetcherServiceService,
 } from '../proto/generated/credentialsfetcher.ts';
+import { createHealth, HealthService } from './health.ts';
+import { createReflection, reflectionServices } from './reflection.ts';
 
 /** Largest request, in bytes; more is answered RESOURCE_EXHAUSTED. */
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
@@ -22,7 +24,10 @@ export function createServer(service: CredentialsFetcherServiceServer): GrpcServ
     'grpc.max_concurrent_streams': 1024,
     'grpc.enable_channelz': 0,
   });
+  const health = createHealth();
   server.addService(CredentialsFetcherServiceService, service);
+  server.addService(HealthService, health.service);
+  for (const definition of reflectionServices) server.addService(definition, createReflection());
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   return {
     serve(connection) {
@@ -33,6 +38,7 @@ export function createServer(service: CredentialsFetcherServiceServer): GrpcServ
     },
     close: (graceMs) =>
       new Promise((resolve) => {
+        health.stopping();
         const late = setTimeout(() => {
           server.forceShutdown();
           resolve();
