@@ -80,7 +80,7 @@ const lateEngine = {
   },
 };
 
-if (!process.env.BUILD_DIR) rmSync(dist, { recursive: true, force: true });
+if (!process.env.BUILD_DIR && !process.argv.includes('--programs')) rmSync(dist, { recursive: true, force: true });
 
 const programs = { 'credentials-fetcherd': 'src/daemon/bin.ts', 'credentials-fetcher': 'src/cli/bin.ts' };
 for (const [name, entry] of Object.entries(programs)) {
