@@ -69,15 +69,16 @@ export function formatCache(cache: CCache, path: string): string {
 
 function formatTicket(c: Credentials, cache: CCache): string[] {
   const out = [`${localTime(c.starttime ?? c.authtime)}  ${localTime(c.endtime)}  ${formatPrincipal(c.server)}`];
-  if (!samePrincipal(c.client, cache.principal)) out.push(`\tfor client ${formatPrincipal(c.client)}`);
   const flags = flagLetters(c.flags);
+  const stranger = !samePrincipal(c.client, cache.principal);
   const facts = [
+    ...(stranger ? [`for client ${formatPrincipal(c.client)}`] : []),
     ...(c.renewTill ? [`renew until ${localTime(c.renewTill)}`] : []),
     ...(flags ? [`Flags: ${flags}`] : []),
   ];
   const etypes = `Etype (skey, tkt): ${etypeName(c.key.etype)}, ${ticketEtype(c)} `;
-  // As klist wraps: a line is full with both facts.
-  if (facts.length === 2) out.push(`\t${facts.join(', ')}`, `\t${etypes}`);
+  // As klist wraps: a time and one more fact fill a line.
+  if (c.renewTill && facts.length > 1) out.push(`\t${facts.join(', ')}`, `\t${etypes}`);
   else out.push(`\t${[...facts, etypes].join(', ')}`);
   return out;
 }
