@@ -138,6 +138,8 @@ export const kerberosFlags: Codec<number> = {
   },
   decode: (node) => {
     const b = content(expect(node, UNIVERSAL, 3, 'BIT STRING'));
+    // X.690 8.6.2.3: even an empty string has the octet that counts unused bits, which asn1js took off.
+    if (node.lenBlock.length < 1) fail('BIT STRING without its first octet');
     let v = 0;
     for (let i = 0; i < 4; i++) v = v * 256 + (b[i] ?? 0);
     return v;
@@ -268,7 +270,26 @@ function parse(der: Uint8Array): Node {
   }
   if (parsed.offset === -1) fail(parsed.result.error);
   if (parsed.offset !== der.length) fail(`${der.length - parsed.offset} bytes after the value`);
+  requireShortestLengths(parsed.result as Node);
   return parsed.result as Node;
+}
+
+/** X.690 10.1: "The definite form of length encoding shall be used, encoded in the minimum number of octets." */
+function requireShortestLengths(root: Node): void {
+  const stack = [root];
+  for (let node = stack.pop(); node; node = stack.pop()) {
+    const { isIndefiniteForm, length, blockLength } = node.lenBlock;
+    if (isIndefiniteForm) fail('indefinite length');
+    const octets = length < 0x80 ? 1 : length < 0x100 ? 2 : length < 0x10000 ? 3 : 4;
+    if (blockLength !== octets) fail(`length ${length} in ${blockLength} octets`);
+    if (node.idBlock.blockLength !== 1) fail('tag in more than one octet');
+    if (!node.idBlock.isConstructed) continue;
+    const { tagClass, tagNumber } = node.idBlock;
+    // SEQUENCE and SET are the only constructed universal types in DER (X.690 10.2).
+    if (tagClass === UNIVERSAL && tagNumber !== 16 && tagNumber !== 17)
+      fail('constructed encoding of a primitive type');
+    stack.push(...(node.valueBlock.value as Node[]));
+  }
 }
 
 /** The DER of a value. @throws MalformedError when the value does not fit the type */
