@@ -1,7 +1,7 @@
 /** The SASL security layer under an LDAP connection (RFC 4422 3.7) as a stream that looks like an open socket. */
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { AdError } from '../errors.ts';
+import { FrameReader } from '../frames.ts';
 
 /** What SASL negotiation leaves behind. */
 export interface SecurityLayer {
@@ -26,13 +26,13 @@ export class SealedSocket extends Duplex {
   id?: string;
   readonly #raw: Socket;
   readonly #layer: SecurityLayer;
-  #pending: Buffer[] = [];
-  #received = 0;
+  readonly #frames: FrameReader;
 
   constructor(raw: Socket, layer: SecurityLayer) {
     super({ allowHalfOpen: false });
     this.#raw = raw;
     this.#layer = layer;
+    this.#frames = new FrameReader(layer.maxReceive);
     raw.on('data', (chunk: Buffer) => this.#onData(chunk));
     raw.on('end', () => this.push(null));
     raw.on('error', (e) => this.destroy(e));
@@ -44,39 +44,11 @@ export class SealedSocket extends Duplex {
   }
 
   #onData(chunk: Buffer): void {
-    this.#pending.push(chunk);
-    this.#received += chunk.length;
     try {
-      for (
-        let length = this.#nextLength();
-        length !== undefined && this.#received >= 4 + length;
-        length = this.#nextLength()
-      ) {
-        const all = this.#joined();
-        this.#pass(this.#layer.unwrap(all.subarray(4, 4 + length)));
-        this.#pending = [all.subarray(4 + length)];
-        this.#received -= 4 + length;
-      }
+      for (const sealed of this.#frames.push(chunk)) this.#pass(this.#layer.unwrap(sealed));
     } catch (e) {
       this.destroy(e as Error);
     }
-  }
-
-  /** RFC 4422 3.7: each buffer follows its length in four octets, network byte order. */
-  #nextLength(): number | undefined {
-    if (this.#received < 4) return undefined;
-    const head = this.#pending[0]!.length >= 4 ? this.#pending[0]! : this.#joined();
-    const length = head.readUInt32BE(0);
-    if (length > this.#layer.maxReceive) {
-      throw new AdError('INTEGRITY', `sealed buffer of ${length} bytes where ${this.#layer.maxReceive} were agreed`);
-    }
-    return length;
-  }
-
-  /** All bytes received and not yet opened, in one piece. */
-  #joined(): Buffer {
-    if (this.#pending.length > 1) this.#pending = [Buffer.concat(this.#pending)];
-    return this.#pending[0]!;
   }
 
   #pass(plain: Uint8Array): void {

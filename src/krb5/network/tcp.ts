@@ -7,6 +7,7 @@ import { connect, type Socket } from 'node:net';
 import { fromDer } from '../../asn1.ts';
 import { abortable, deferred } from '../../async.ts';
 import { AdError, abortError, isAdError, messageOf } from '../../errors.ts';
+import { FrameReader } from '../../frames.ts';
 import { KrbError } from '../messages.ts';
 import { krbError, msgType } from '../numbers.ts';
 import { firstToAnswer } from './failover.ts';
@@ -206,6 +207,8 @@ class Pool {
     const socket = connect({ host, port, lookup: lookupWith(this.#options.resolver), noDelay: true });
     this.#open.add(socket);
     socket.on('timeout', () => socket.destroy()); // armed only while the connection is idle
+    // Nothing is due on an idle connection; what came there would pass for the answer to the next request.
+    socket.on('data', () => this.#idle.includes(socket) && socket.destroy());
     const onAbort = () => {
       reject(abortError(signal, `connecting to ${endpointName(this.#endpoint)}`));
       socket.destroy();
@@ -232,23 +235,20 @@ class Pool {
 /** One request and its reply on an open connection. */
 function roundTrip(socket: Socket, request: Uint8Array, signal: AbortSignal, server: string): Promise<Uint8Array> {
   const { promise, resolve, reject } = deferred<Uint8Array>();
-  const chunks: Buffer[] = [];
-  let received = 0;
+  // RFC 4120 7.2.2: the high bit of the length "is reserved for future expansion", and so beyond the limit.
+  const frames = new FrameReader(MAX_REPLY);
   const unreachable = (why: string) => reject(new AdError('UNREACHABLE', why, { server }));
   const onAbort = () => reject(abortError(signal, `waiting for ${server}`));
   const onClose = () =>
-    unreachable(received ? 'the connection broke inside a reply' : 'the connection was closed without a reply');
+    unreachable(frames.idle ? 'the connection was closed without a reply' : 'the connection broke inside a reply');
   const onData = (chunk: Buffer) => {
-    chunks.push(chunk);
-    received += chunk.length;
-    if (received < 4) return;
-    const all = chunks.length === 1 ? chunk : Buffer.concat(chunks);
-    chunks.splice(0, chunks.length, all);
-    const length = all.readUInt32BE(0);
-    // RFC 4120 7.2.2: the high bit "is reserved for future expansion".
-    if (length > MAX_REPLY) unreachable(`it announced a reply of ${length} bytes`);
-    else if (received > 4 + length) unreachable('it sent more than one reply');
-    else if (received === 4 + length) resolve(new Uint8Array(all.subarray(4)));
+    try {
+      const [reply, ...more] = frames.push(chunk);
+      if (reply && (more.length > 0 || !frames.idle)) unreachable('it sent more than one reply');
+      else if (reply) resolve(new Uint8Array(reply));
+    } catch (e) {
+      unreachable(messageOf(e));
+    }
   };
   if (signal.aborted) onAbort();
   signal.addEventListener('abort', onAbort, { once: true });
