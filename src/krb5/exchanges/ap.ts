@@ -1,9 +1,9 @@
 /** The client/server authentication exchange, RFC 4120 3.2: AP-REQ and AP-REP, both sides. */
 import { fromDer, toDer } from '../../asn1.ts';
 import { copy, wipe } from '../../bytes.ts';
-import { AdError } from '../../errors.ts';
+import { AdError, MalformedError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
-import { Key } from '../crypto/index.ts';
+import { Key, profileOf } from '../crypto/index.ts';
 import {
   ApRep,
   ApReq,
@@ -11,6 +11,7 @@ import {
   type AuthorizationData,
   type Checksum,
   EncApRepPart,
+  type EncryptionKey,
   EncTicketPart,
   fromPrincipalName,
   Ticket,
@@ -91,7 +92,7 @@ export function openApRep(
     }
     return part.subkey === undefined
       ? { sequence: part.seqNumber }
-      : { subkey: new Key(part.subkey.keytype, part.subkey.keyvalue), sequence: part.seqNumber };
+      : { subkey: keyFrom(part.subkey), sequence: part.seqNumber };
   } finally {
     wipe(clear);
   }
@@ -144,7 +145,7 @@ export function acceptApReq(message: Uint8Array, options: AcceptOptions): Accept
   try {
     const part = fromDer(EncTicketPart, clearTicket);
     const client = fromPrincipalName(part.cname, part.crealm);
-    sessionKey = new Key(part.key.keytype, part.key.keyvalue);
+    sessionKey = keyFrom(part.key);
     if (req.authenticator.etype !== sessionKey.etype) throw rejected('authenticator is sealed with another etype');
     clear = sessionKey.decrypt(options.usage, req.authenticator.cipher);
     const auth = fromDer(Authenticator, clear);
@@ -169,7 +170,7 @@ export function acceptApReq(message: Uint8Array, options: AcceptOptions): Accept
       endtime: part.endtime,
       renewTill: part.renewTill,
       sessionKey,
-      subkey: auth.subkey && new Key(auth.subkey.keytype, auth.subkey.keyvalue),
+      subkey: auth.subkey && keyFrom(auth.subkey),
       sequence: auth.seqNumber,
       checksum: auth.cksum && { cksumtype: auth.cksum.cksumtype, checksum: copy(auth.cksum.checksum) },
       ctime: auth.ctime,
@@ -198,6 +199,15 @@ export function buildApRep(accepted: AcceptedApRequest, options: { subkey?: Key;
   } finally {
     wipe(part);
   }
+}
+
+/** A key from the wire. @throws MalformedError for another length than its etype has, AdError ETYPE when that is unknown */
+function keyFrom(key: EncryptionKey): Key {
+  const { name, keyBytes } = profileOf(key.keytype);
+  if (key.keyvalue.length !== keyBytes) {
+    throw new MalformedError('EncryptionKey', `a key of ${name} has ${keyBytes} bytes, not ${key.keyvalue.length}`);
+  }
+  return new Key(key.keytype, key.keyvalue);
 }
 
 function rejected(message: string): AdError {

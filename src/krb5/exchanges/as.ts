@@ -238,12 +238,6 @@ async function openReply(
       part,
       server,
     });
-    if (!context.permittedEtypes.includes(credentials.key.etype)) {
-      throw new AdError(
-        'ETYPE',
-        `KDC ${server} chose session key ${etypeName(credentials.key.etype)}, which is not permitted`,
-      );
-    }
     return { credentials, hint };
   } finally {
     wipe(clear);

@@ -89,6 +89,6 @@ function extendedError(error: KrbError): Uint8Array | undefined {
 }
 
 /** Text of a stranger, made safe for a log line. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.slice(0, 200).replace(/[^\x20-\x7e]/g, '?');
 }

@@ -32,8 +32,11 @@ export async function tgsExchange(context: ExchangeContext, options: TgsOptions)
   for (let round = 0; ; round++) {
     const outcome = await askOnce(trial, options);
     if ('credentials' in outcome) {
-      context.timeOffset = trial.timeOffset;
-      return outcome.credentials;
+      const { credentials } = outcome;
+      const start = (credentials.starttime ?? credentials.authtime).getTime();
+      // The error that suggested another clock was not authenticated: it is kept once the sealed reply bears it out.
+      if (round > 0 && Math.abs(start - kdcNow(trial)) <= trial.clockSkew) context.timeOffset = trial.timeOffset;
+      return credentials;
     }
     const { error, server } = outcome;
     if (error.errorCode !== krbError.KRB_AP_ERR_SKEW || round > 0) {
@@ -129,16 +132,23 @@ function openReply(
     const part = fromDer(EncTgsRepPart, clear);
     const { client } = options.tgt;
     const credentials = verifyReply(context, { kind: 'TGS', body, client, rep, part, server });
-    if (!context.permittedEtypes.includes(credentials.key.etype)) {
-      throw new AdError(
-        'ETYPE',
-        `KDC ${server} chose session key ${etypeName(credentials.key.etype)}, which is not permitted`,
-      );
-    }
-    return credentials;
+    return trustsDelegation(options.tgt) ? credentials : withoutDelegation(credentials);
   } finally {
     wipe(clear);
   }
+}
+
+/**
+ * A foreign realm's word that a service may be delegated to counts only where our own KDC marked the ticket to that
+ * realm so too (MIT does the same; RFC 4120 2.8 leaves the flag to local policy).
+ */
+function trustsDelegation(tgt: Credentials): boolean {
+  const local = tgt.server.components[1] === tgt.client.realm && tgt.server.realm === tgt.client.realm;
+  return local || hasFlag(tgt.flags, ticketFlag.OK_AS_DELEGATE);
+}
+
+function withoutDelegation(credentials: Credentials): Credentials {
+  return { ...credentials, flags: (credentials.flags & ~ticketFlag.OK_AS_DELEGATE) >>> 0 };
 }
 
 /** RFC 4120 5.4.2: sealed with the subkey we sent; Heimdal of old used the session key in spite of it. */

@@ -7,11 +7,12 @@ import { fromDer } from '../../asn1.ts';
 import { copy } from '../../bytes.ts';
 import { AdError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
-import type { Key } from '../crypto/index.ts';
+import { etypeName, type Key, profileOf } from '../crypto/index.ts';
 import { Checksum, type EncKdcRepPart, fromPrincipalName, type KdcRep, type KdcReqBody, Ticket } from '../messages.ts';
 import { kdcOption, keyUsage, nameType, paType, ticketFlag } from '../numbers.ts';
 import { formatPrincipal, isKrbtgt, type Principal, sameName, samePrincipal } from '../principal.ts';
 import { type ExchangeContext, hasFlag, kdcNow, MAX_TIME_OFFSET } from './context.ts';
+import { printable } from './errors.ts';
 
 export interface ReplyUnderCheck {
   readonly kind: 'AS' | 'TGS';
@@ -26,7 +27,7 @@ export interface ReplyUnderCheck {
 
 /**
  * Checks a decrypted reply and turns it into credentials.
- * @throws AdError REPLY_REJECTED naming the failed check, CLOCK_SKEW
+ * @throws AdError REPLY_REJECTED naming the failed check, ETYPE, CLOCK_SKEW
  */
 export function verifyReply(context: ExchangeContext, reply: ReplyUnderCheck): Credentials {
   const { kind, body, rep, part } = reply;
@@ -43,7 +44,7 @@ export function verifyReply(context: ExchangeContext, reply: ReplyUnderCheck): C
   const client = fromPrincipalName(rep.cname, rep.crealm);
   const mayRename = kind === 'AS' && (canonicalize || reply.client.nameType === nameType.ENTERPRISE);
   if (!mayRename && !samePrincipal(client, reply.client)) {
-    reject(`it is for ${formatPrincipal(client)}, not ${formatPrincipal(reply.client)}`);
+    reject(`it is for ${named(client)}, not ${named(reply.client)}`);
   }
 
   // The sealed part must name the ticket's server: the clear part of a ticket could have been exchanged.
@@ -52,6 +53,11 @@ export function verifyReply(context: ExchangeContext, reply: ReplyUnderCheck): C
   if (!samePrincipal(server, fromPrincipalName(ticket.sname, ticket.realm))) {
     reject('the sealed part and the ticket name different servers');
   }
+  // The reply names the client in the clear only, and with canonicalisation any name of the realm may come back (a UPN
+  // becomes the sAMAccountName). Its realm at least is that of the sealed part, since a KDC logs on its own clients only.
+  if (kind === 'AS' && client.realm.toLowerCase() !== server.realm.toLowerCase()) {
+    reject(`it names a client of ${printable(client.realm)} in a ticket of ${printable(server.realm)}`);
+  }
   const asked = fromPrincipalName(body.sname ?? { nameType: 0, nameString: [] }, body.realm);
   const bothTgs = isKrbtgt(server) && isKrbtgt(asked);
   // An AS may canonicalise krbtgt/DOMAIN to krbtgt/REALM; a TGS may canonicalise a name or refer to another realm.
@@ -59,14 +65,19 @@ export function verifyReply(context: ExchangeContext, reply: ReplyUnderCheck): C
     kind === 'AS' ? canonicalize && bothTgs : (canonicalize && isSameService(server, asked)) || bothTgs;
   const isReferral = kind === 'TGS' && canonicalize && isKrbtgt(server) && server.realm === asked.realm;
   if (!samePrincipal(server, asked) && !mayBeOther && !isReferral) {
-    reject(`it is for service ${formatPrincipal(server)}, not ${formatPrincipal(asked)}`);
+    reject(`it is for service ${named(server)}, not ${named(asked)}`);
   }
+  const { keytype, keyvalue } = part.key;
+  if (!context.permittedEtypes.includes(keytype)) {
+    throw new AdError('ETYPE', `KDC ${reply.server} chose session key ${etypeName(keytype)}, which is not permitted`);
+  }
+  if (keyvalue.length !== profileOf(keytype).keyBytes) reject(`its session key has ${keyvalue.length} bytes`);
 
   checkTimes(context, reply, reject);
   return {
     client,
     server,
-    key: { etype: part.key.keytype, value: copy(part.key.keyvalue) },
+    key: { etype: keytype, value: copy(keyvalue) },
     authtime: part.authtime,
     ...(part.starttime && { starttime: part.starttime }),
     endtime: part.endtime,
@@ -79,6 +90,9 @@ export function verifyReply(context: ExchangeContext, reply: ReplyUnderCheck): C
     secondTicket: new Uint8Array(0),
   };
 }
+
+/** A name from the wire, safe for a message. */
+const named = (p: Principal): string => printable(formatPrincipal(p));
 
 /** Canonicalisation may change a server's realm or the case of its name, not the service itself. */
 function isSameService(a: Principal, b: Principal): boolean {
@@ -96,9 +110,9 @@ function checkTimes(context: ExchangeContext, reply: ReplyUnderCheck, reject: (w
     const askedRenew = hasFlag(body.kdcOptions, kdcOption.RENEWABLE) ? body.rtime?.getTime() : undefined;
     const renewableOk = hasFlag(body.kdcOptions, kdcOption.RENEWABLE_OK) ? body.till.getTime() : undefined;
     const limit = askedRenew ?? renewableOk;
-    // A TGS copies renew-till from the ticket-granting ticket, which the caller bounded when it got that ticket.
-    if (kind === 'AS' && (limit === undefined || renewTill > limit))
-      reject('it is renewable for longer than was asked');
+    // A TGS may leave a ticket renewable that was not asked to be; never beyond the ticket-granting ticket, though.
+    const beyond = limit === undefined ? kind === 'AS' : renewTill > limit;
+    if (beyond) reject('it is renewable for longer than was asked');
   }
   const start = (part.starttime ?? part.authtime).getTime();
   if (end <= start) reject('the ticket ends before it starts');

@@ -129,6 +129,7 @@ export class GssInitiator {
       throw new MalformedError('GSS token', `TOK_ID ${tokId.toString(16)} where AP-REP is due`);
     const { subkey, sequence } = openApRep(inner, this.#sessionKey, this.#sent);
     if (subkey && !context.permittedEtypes.includes(subkey.etype)) {
+      subkey.destroy();
       throw new AdError('ETYPE', `the service chose a subkey of etype ${subkey.etype}, which is not permitted`);
     }
     if (subkey) this.#subkey.destroy();
