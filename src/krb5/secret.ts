@@ -4,6 +4,7 @@
  * can send its timestamp at once (one round trip instead of two).
  */
 import { copy, hex, wipe } from '../bytes.ts';
+import { AdError } from '../errors.ts';
 import { Key, stringToKey } from './crypto/index.ts';
 
 /** How a key is made from a password: what ETYPE-INFO2 says (RFC 4120 5.2.7.5). */
@@ -30,35 +31,47 @@ export interface Secret {
 
 const hintId = (hint: KeyHint): string => `${hint.etype}|${hint.salt ?? ''}|${hint.params ? hex(hint.params) : ''}`;
 
-/** Keys made on demand by a derivation; concurrent requests for one key share it. */
+/** Salts come from answers that nobody signed: this many keys are kept, so that forgers cannot fill the memory. */
+const MAX_KEYS = 16;
+
+/** Keys made on demand by a derivation; concurrent requests for one key share it. The longest unused goes first. */
 class DerivedKeys {
   readonly #keys = new Map<string, Promise<Key>>();
   #destroyed = false;
 
   get(hint: KeyHint, derive: () => Promise<Key>): Promise<Key> {
+    if (this.#destroyed) throw new AdError('ABORTED', 'the password was wiped before this use of it');
     const id = hintId(hint);
-    let key = this.#keys.get(id);
-    if (!key) {
-      key = derive();
-      this.#keys.set(id, key);
+    const kept = this.#keys.get(id);
+    const key = kept ?? derive();
+    this.#keys.delete(id);
+    this.#keys.set(id, key);
+    if (!kept) {
       key.then(
         (k) => this.#destroyed && k.destroy(),
-        () => this.#keys.delete(id),
+        () => this.#keys.get(id) === key && this.#keys.delete(id),
       );
+      for (const [oldest, unused] of this.#keys) {
+        if (this.#keys.size <= MAX_KEYS) break;
+        this.#keys.delete(oldest);
+        destroyLater(unused);
+      }
     }
     return key;
   }
 
   destroy(): void {
     this.#destroyed = true;
-    for (const key of this.#keys.values()) {
-      key.then(
-        (k) => k.destroy(),
-        () => undefined,
-      );
-    }
+    for (const key of this.#keys.values()) destroyLater(key);
     this.#keys.clear();
   }
+}
+
+function destroyLater(key: Promise<Key>): void {
+  key.then(
+    (k) => k.destroy(),
+    () => undefined,
+  );
 }
 
 /** A password of UTF-8 bytes, copied; the caller wipes its own. */

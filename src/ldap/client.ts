@@ -46,7 +46,9 @@ export interface LdapEntry {
 export async function connectSealed(options: SealedConnectionOptions): Promise<SealedConnection> {
   const { endpoint, client, signal } = options;
   const server = endpointName(endpoint);
-  const connecting = openSocket(endpoint, options.resolver, signal);
+  const givenUp = new AbortController(); // a handshake nobody waits for any more is not left to the system's patience
+  const signals = signal ? AbortSignal.any([signal, givenUp.signal]) : givenUp.signal;
+  const connecting = openSocket(endpoint, options.resolver, signals);
   try {
     const service = servicePrincipal('ldap', endpoint.host.toLowerCase(), client.client.realm);
     const [socket, credentials] = await Promise.all([connecting, client.ticket(service, signal)]);
@@ -54,6 +56,7 @@ export async function connectSealed(options: SealedConnectionOptions): Promise<S
     const layer = await saslBind(socket, mechanism, server, signal);
     return new SealedConnection(new SealedSocket(socket, layer), endpoint, options.operationTimeout ?? 10_000);
   } catch (e) {
+    givenUp.abort();
     connecting.then(
       (socket) => socket.destroy(),
       () => undefined,
