@@ -35,6 +35,7 @@ export function createActions(parts: { engine: LeaseEngine; store: LeaseStore; l
     async add(reader, accounts, signal) {
       const outcomes = await fetchAll(engine, reader, accounts, signal);
       try {
+        signal.throwIfAborted();
         const tickets = outcomes.map((outcome, i) => {
           const { name, domain, credentialArn } = accounts[i]!;
           if (isFailure(outcome)) throw new StepError(stepWords(outcome.error, reader.kind, name), outcome.error);
