@@ -9,6 +9,7 @@ const commands: Record<string, () => Promise<Command>> = {
   add: async () => (await import('./add.ts')).add,
   renew: async () => (await import('./renew.ts')).renew,
   delete: async () => (await import('./delete.ts')).deleteLease,
+  status: async () => (await import('./status.ts')).status,
   klist: async () => (await import('./klist.ts')).klist,
 };
 

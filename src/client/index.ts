@@ -22,6 +22,9 @@ import {
   type HealthCheckResponse,
   type RenewNonDomainJoinedKerberosLeaseResponse,
 } from '../proto/generated/credentialsfetcher.ts';
+import { type GetStatusResponse, StatusClient } from '../proto/generated/status.ts';
+
+export type { Lease, Ticket } from '../proto/generated/status.ts';
 
 /** Where the daemon listens unless told otherwise. */
 export const DEFAULT_ADDRESS = 'unix:/var/credentials-fetcher/socket/credentials_fetcher.sock';
@@ -86,6 +89,8 @@ export interface Client {
     leaseId: string,
     limits?: CallLimits,
   ): Promise<{ readonly leaseId: string; readonly paths: readonly string[] }>;
+  /** Every lease with its tickets; times in milliseconds since 1970, 0 for none. */
+  status(limits?: CallLimits): Promise<GetStatusResponse>;
   /** Ends the connection; calls under way are cancelled. */
   close(): void;
 }
@@ -104,6 +109,8 @@ export function createClient(options: ClientOptions = {}): Client {
       'grpc.enable_channelz': 0,
     },
   );
+  // The same connection carries both services.
+  const statusStub = new StatusClient(address, credentials.createInsecure(), { channelOverride: stub.getChannel() });
 
   function call<Response>(
     limits: CallLimits | undefined,
@@ -157,6 +164,7 @@ export function createClient(options: ClientOptions = {}): Client {
       );
       return { leaseId: r.leaseId, paths: r.deletedKerberosFilePaths };
     },
+    status: (limits) => call<GetStatusResponse>(limits, (o, done) => statusStub.getStatus({}, new Metadata(), o, done)),
     close: () => stub.close(),
   };
 }

@@ -18,6 +18,8 @@ export interface DaemonConfig {
   readonly krb5Config: string | undefined;
   /** Keytab with the machine's account; undefined: the one krb5.conf names, else /etc/krb5.keytab. */
   readonly keytab: string | undefined;
+  /** Where metrics are served; undefined: nowhere. */
+  readonly metrics: string | undefined;
   readonly socketMode: number;
   readonly ccacheMode: number;
 }
@@ -54,6 +56,12 @@ const settings = {
     help: 'domain controllers to use instead of those in DNS, comma separated',
   },
   'krb5-config': { env: 'KRB5_CONFIG', value: 'FILE', fallback: '', help: 'realms and KDCs, as MIT Kerberos reads it' },
+  metrics: {
+    env: 'CF_METRICS',
+    value: 'ADDRESS',
+    fallback: '',
+    help: 'serve Prometheus metrics on a loopback port, such as 9464, or on unix:/path',
+  },
   keytab: {
     env: 'KRB5_KTNAME',
     value: 'FILE',
@@ -134,6 +142,7 @@ export function parseCommand(argv: readonly string[], env: Readonly<Record<strin
       .filter((name) => name !== ''),
     krb5Config: get('krb5-config') || undefined,
     keytab: get('keytab') || undefined,
+    metrics: get('metrics') || undefined,
     socketMode: 0o660,
     ccacheMode: 0o600,
   };

@@ -1,10 +1,14 @@
 /** The daemon as a function: everything it needs is handed in, and `close` ends all of it. */
 import type net from 'node:net';
 import { join } from 'node:path';
+import { version } from '../version.ts';
 import type { DaemonConfig } from './config.ts';
 import type { LeaseEngine } from './engine.ts';
 import { Jobs, type Timers } from './jobs.ts';
 import type { Log } from './log.ts';
+import { type DaemonMetrics, daemonMetrics, renderMetrics } from './metrics.ts';
+import type { MetricsServer } from './metrics-server.ts';
+import type { Overview } from './overview.ts';
 import { listenOnSocket } from './socket.ts';
 
 export interface Daemon {
@@ -16,9 +20,11 @@ export interface Daemon {
 
 export interface DaemonParts {
   readonly config: Pick<DaemonConfig, 'krbDir' | 'socketDir'> &
-    Partial<Pick<DaemonConfig, 'socketMode' | 'ccacheMode'>>;
+    Partial<Pick<DaemonConfig, 'socketMode' | 'ccacheMode' | 'metrics'>>;
   readonly engine: LeaseEngine;
   readonly log: Log;
+  /** Shared with the engine; made here when absent. */
+  readonly metrics?: DaemonMetrics;
   readonly timers?: Timers;
   /** How long running calls may take to finish when the daemon stops, in milliseconds. */
   readonly graceMs?: number;
@@ -44,11 +50,12 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     const waiting: net.Socket[] = [];
     let serve = (connection: net.Socket): void => void waiting.push(connection);
     listener.on('connection', (connection) => serve(connection));
-    const [{ createServer }, { createService }, { createActions }, { LeaseStore }] = await Promise.all([
+    const [{ createServer }, { createService }, { createActions }, { LeaseStore }, { Overview }] = await Promise.all([
       import('./server.ts'),
       import('./service.ts'),
       import('./actions.ts'),
       import('./leases.ts'),
+      import('./overview.ts'),
     ]);
     const { krbDir: directory, ccacheMode } = config;
     const store = new LeaseStore({ directory, log, ...(ccacheMode === undefined ? {} : { ccacheMode }) });
@@ -58,9 +65,17 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       ...(parts.callLimitMs ? { limitMs: parts.callLimitMs } : {}),
       ...(parts.maxCalls ? { most: parts.maxCalls } : {}),
     });
-    const server = createServer(createService({ actions: createActions({ engine, store, log }), jobs, log }));
+    const metrics = parts.metrics ?? daemonMetrics();
+    const overview = new Overview({ store, version: version(), clock: Date.now });
+    const server = createServer(
+      createService({ actions: createActions({ engine, store, log }), jobs, log, metrics }),
+      overview,
+    );
     serve = server.serve;
     for (const connection of waiting) server.serve(connection);
+
+    const metricsServer = config.metrics ? await startMetrics(config.metrics, metrics, overview) : undefined;
+    if (metricsServer) log.info('serving metrics', { address: metricsServer.address });
 
     let closing: Promise<void> | undefined;
     const stop = async (): Promise<void> => {
@@ -68,6 +83,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       await jobs.drain(graceMs);
       await server.close(1000);
       await closed;
+      await metricsServer?.close();
       await engine.close();
     };
     return {
@@ -81,4 +97,23 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     listener.close();
     throw e;
   }
+}
+
+/** Serves the metrics; those about leases are read from disk when somebody looks. */
+async function startMetrics(address: string, metrics: DaemonMetrics, overview: Overview): Promise<MetricsServer> {
+  const { parseMetricsAddress, serveMetrics } = await import('./metrics-server.ts');
+  return serveMetrics(parseMetricsAddress(address), async () => {
+    const leases = await overview.leases();
+    const now = Date.now();
+    const shortest = new Map<string, readonly [{ account: string; domain: string }, number]>();
+    for (const { account, domain, ends } of leases.flatMap((lease) => lease.tickets)) {
+      const key = `${account}@${domain}`.toLowerCase();
+      const left = ends === 0 ? 0 : (ends - now) / 1000;
+      if (left < (shortest.get(key)?.[1] ?? Number.POSITIVE_INFINITY)) shortest.set(key, [{ account, domain }, left]);
+    }
+    metrics.build.from(() => [[{ version: version() }, 1]]);
+    metrics.leases.from(() => [[{}, leases.length]]);
+    metrics.ticketSeconds.from(() => shortest.values());
+    return renderMetrics(metrics);
+  });
 }

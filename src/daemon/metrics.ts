@@ -19,8 +19,8 @@ interface Metric {
 
 /** `{a="1",b="2"}`, with the escapes of the text format; nothing for no labels. */
 function labelText(labels: Labels, extra = ''): string {
-  const escape = (v: string) => v.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n');
-  const pairs = Object.entries(labels).map(([k, v]) => `${k}="${escape(v)}"`);
+  const quote = (v: string) => v.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n');
+  const pairs = Object.entries(labels).map(([k, v]) => `${k}="${quote(v)}"`);
   const all = [...pairs, ...(extra ? [extra] : [])];
   return all.length > 0 ? `{${all.join(',')}}` : '';
 }

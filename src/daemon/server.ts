@@ -6,6 +6,7 @@ import {
   CredentialsFetcherServiceService,
 } from '../proto/generated/credentialsfetcher.ts';
 import { createHealth, HealthService } from './health.ts';
+import { type Overview, StatusService } from './overview.ts';
 import { createReflection, reflectionServices } from './reflection.ts';
 
 /** Largest request, in bytes; more is answered RESOURCE_EXHAUSTED. */
@@ -18,7 +19,7 @@ export interface GrpcServer {
   close(graceMs: number): Promise<void>;
 }
 
-export function createServer(service: CredentialsFetcherServiceServer): GrpcServer {
+export function createServer(service: CredentialsFetcherServiceServer, overview: Overview): GrpcServer {
   const server = new Server({
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_concurrent_streams': 1024,
@@ -26,6 +27,7 @@ export function createServer(service: CredentialsFetcherServiceServer): GrpcServ
   });
   const health = createHealth();
   server.addService(CredentialsFetcherServiceService, service);
+  server.addService(StatusService, overview.service());
   server.addService(HealthService, health.service);
   for (const definition of reflectionServices) server.addService(definition, createReflection());
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());

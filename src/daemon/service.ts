@@ -6,6 +6,7 @@ import type { CredentialsFetcherServiceServer } from '../proto/generated/credent
 import type { Actions } from './actions.ts';
 import type { Jobs } from './jobs.ts';
 import type { Log, LogFields } from './log.ts';
+import type { DaemonMetrics } from './metrics.ts';
 import { checkReader, parseAccounts } from './requests.ts';
 import { causeOf, StatusError, toStatus } from './status.ts';
 
@@ -13,8 +14,13 @@ type AnyCall = ServerUnaryCall<unknown, unknown>;
 type Note = (fields: LogFields) => void;
 
 /** The handlers of the service; every one of them answers, whatever happens. */
-export function createService(parts: { actions: Actions; jobs: Jobs; log: Log }): CredentialsFetcherServiceServer {
-  const { actions, jobs, log } = parts;
+export function createService(parts: {
+  actions: Actions;
+  jobs: Jobs;
+  log: Log;
+  metrics: Pick<DaemonMetrics, 'calls' | 'callSeconds'>;
+}): CredentialsFetcherServiceServer {
+  const { actions, jobs, log, metrics } = parts;
 
   /** Makes a handler of a function from request to response. `undo` runs when nobody is left to hear the answer. */
   function unary<Request, Response>(
@@ -30,7 +36,10 @@ export function createService(parts: { actions: Actions; jobs: Jobs; log: Log })
         noted = { ...noted, ...fields };
       };
       const finish = (status: string, error?: unknown): void => {
-        const fields = { ...noted, status, ms: Math.round(performance.now() - began) };
+        const ms = performance.now() - began;
+        metrics.calls.add({ method, status });
+        metrics.callSeconds.observe({ method }, ms / 1000);
+        const fields = { ...noted, status, ms: Math.round(ms) };
         if (error === undefined) log.info('call done', fields);
         else log.warn('call failed', { ...fields, error });
       };

@@ -1,0 +1,100 @@
+/** What operators ask for: every lease, how long its tickets live, what went wrong last, what comes next. */
+import { readFile } from 'node:fs/promises';
+import { wipe } from '../bytes.ts';
+import { messageOf } from '../errors.ts';
+import type { Lease as LeaseOverview, StatusServer, Ticket as TicketOverview } from '../proto/generated/status.ts';
+import type { LeaseStore, StoredTicket } from './leases.ts';
+
+export { StatusService } from '../proto/generated/status.ts';
+
+/** What whoever renews tickets knows of one. */
+export interface TicketPlan {
+  /** In words, such as 'read the managed password again'; empty when nothing is planned. */
+  readonly action: string;
+  /** Milliseconds since 1970. */
+  readonly at?: number;
+  /** Why the last attempt failed. */
+  readonly lastError?: string;
+}
+
+export interface OverviewParts {
+  readonly store: Pick<LeaseStore, 'list'>;
+  readonly version: string;
+  readonly clock: () => number;
+  /** The plan for the ticket in a file. */
+  readonly plan?: (ccachePath: string) => TicketPlan | undefined;
+}
+
+export class Overview {
+  readonly #parts: OverviewParts;
+  readonly #started: number;
+
+  constructor(parts: OverviewParts) {
+    this.#parts = parts;
+    this.#started = parts.clock();
+  }
+
+  async leases(): Promise<LeaseOverview[]> {
+    const leases = await this.#parts.store.list();
+    return Promise.all(
+      leases.map(async ({ id, tickets }) => ({ id, tickets: await Promise.all(tickets.map((t) => this.#ticket(t))) })),
+    );
+  }
+
+  async #ticket(ticket: StoredTicket): Promise<TicketOverview> {
+    const times = await ticketTimes(ticket.ccachePath);
+    const plan = this.#parts.plan?.(ticket.ccachePath);
+    return {
+      account: ticket.record.serviceAccountName,
+      domain: ticket.record.domainName,
+      reader: ticket.record.domainlessUser,
+      path: ticket.ccachePath,
+      starts: times.starts,
+      ends: times.ends,
+      renewUntil: times.renewUntil,
+      lastError: plan?.lastError ?? times.error,
+      nextAction: plan?.action ?? '',
+      nextActionTime: plan?.at ?? 0,
+    };
+  }
+
+  /** The gRPC service. */
+  service(): StatusServer {
+    return {
+      getStatus: (_call, callback) => {
+        this.leases().then(
+          (leases) => {
+            const { version, clock } = this.#parts;
+            callback(null, { version, started: this.#started, now: clock(), leases });
+          },
+          (e: unknown) => callback({ code: 13, details: `ERROR: the leases cannot be listed: ${messageOf(e)}` }),
+        );
+      },
+    };
+  }
+}
+
+/** Times of the newest ticket-granting ticket in a cache, from its bytes. */
+async function ticketTimes(path: string): Promise<{ starts: number; ends: number; renewUntil: number; error: string }> {
+  try {
+    // Not needed before somebody looks, and the daemon's start shall be short.
+    const [{ readCCache }, { isConfigEntry }] = await Promise.all([
+      import('../krb5/files/ccache.ts'),
+      import('../krb5/files/ccache-config.ts'),
+    ]);
+    const bytes = await readFile(path);
+    const cache = readCCache(bytes);
+    wipe(bytes, ...cache.credentials.map((c) => c.key.value));
+    const tickets = cache.credentials.filter((c) => !isConfigEntry(c));
+    const last = tickets.toSorted((a, b) => b.endtime.getTime() - a.endtime.getTime())[0];
+    if (!last) return { starts: 0, ends: 0, renewUntil: 0, error: 'the cache holds no ticket' };
+    return {
+      starts: (last.starttime ?? last.authtime).getTime(),
+      ends: last.endtime.getTime(),
+      renewUntil: last.renewTill?.getTime() ?? 0,
+      error: '',
+    };
+  } catch (e) {
+    return { starts: 0, ends: 0, renewUntil: 0, error: messageOf(e) };
+  }
+}
