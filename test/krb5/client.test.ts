@@ -1,0 +1,134 @@
+/** One client: its tickets, the way to other realms, and its end. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { deferred } from '../../src/async.ts';
+import { KrbClient } from '../../src/krb5/client.ts';
+import { Key } from '../../src/krb5/crypto/index.ts';
+import { nameType } from '../../src/krb5/numbers.ts';
+import { formatPrincipal, principal, servicePrincipal } from '../../src/krb5/principal.ts';
+import { KeySecret } from '../../src/krb5/secret.ts';
+import { asReply, FakeKdc, type SeenRequest, tgsReply } from '../support/fake-kdc.ts';
+
+const REALM = 'A.TEST';
+const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
+const key = Key.generate(18);
+const server = servicePrincipal('ldap', 'dc1.b.test', REALM);
+
+const clientOf = (kdc: FakeKdc, more: { clock?: () => number; name?: string } = {}) =>
+  new KrbClient({
+    transport: kdc,
+    clock: () => NOW,
+    client: principal(REALM, more.name ?? 'alice'),
+    secret: new KeySecret([{ etype: 18, value: key.value }]),
+    ...more,
+  });
+
+/** A KDC whose TGS of each realm refers to the next realm in the map, and serves where there is none. */
+const referring = (next: Readonly<Record<string, string>>) =>
+  new FakeKdc((request) => {
+    if (request.kind === 'AS') return asReply(request, key, NOW);
+    const to = next[request.realm];
+    return tgsReply(
+      request,
+      NOW,
+      to ? { part: { sname: { nameType: nameType.SRV_INST, nameString: ['krbtgt', to] } } } : {},
+    );
+  });
+
+describe('referrals', () => {
+  test('are followed from realm to realm', async () => {
+    const kdc = referring({ 'A.TEST': 'B.TEST', 'B.TEST': 'C.TEST' });
+    const got = await clientOf(kdc).ticket(server);
+    assert.equal(formatPrincipal(got.server), 'ldap/dc1.b.test@C.TEST');
+    assert.deepEqual(
+      kdc.requests.map((r) => r.realm),
+      ['A.TEST', 'A.TEST', 'B.TEST', 'C.TEST'],
+    );
+  });
+
+  test('back to the same realm end at once', async () => {
+    const kdc = referring({ 'A.TEST': 'A.TEST' });
+    await assert.rejects(clientOf(kdc).ticket(server), { code: 'UNKNOWN_SERVICE', message: /circles/ });
+    assert.equal(kdc.requests.length, 2);
+  });
+
+  test('in circles end', async () => {
+    const kdc = referring({ 'A.TEST': 'B.TEST', 'B.TEST': 'A.TEST' });
+    await assert.rejects(clientOf(kdc).ticket(server), { code: 'UNKNOWN_SERVICE', message: /circles/ });
+    assert.ok(kdc.requests.length <= 11, `${kdc.requests.length}`);
+  });
+
+  test('through ever new realms end', async () => {
+    const kdc = new FakeKdc((request, n) =>
+      request.kind === 'AS'
+        ? asReply(request, key, NOW)
+        : tgsReply(request, NOW, { part: { sname: { nameType: 2, nameString: ['krbtgt', `R${n}.TEST`] } } }),
+    );
+    await assert.rejects(clientOf(kdc).ticket(server), { code: 'UNKNOWN_SERVICE' });
+    assert.ok(kdc.requests.length <= 11, `${kdc.requests.length}`);
+  });
+});
+
+describe('tickets', () => {
+  const honest = (request: SeenRequest) =>
+    request.kind === 'AS' ? asReply(request, key, NOW) : tgsReply(request, NOW);
+
+  test('are fetched once for all who ask at the same time, and kept', async () => {
+    const kdc = new FakeKdc(honest);
+    const client = clientOf(kdc);
+    const all = await Promise.all([client.ticket(server), client.ticket(server), client.login()]);
+    assert.equal(all[0], all[1]);
+    await client.ticket(server);
+    assert.equal(kdc.requests.length, 2);
+  });
+
+  test('that end soon are fetched anew', async () => {
+    let now = NOW;
+    const kdc = new FakeKdc((request) => asReply(request, key, now));
+    const client = clientOf(kdc, { clock: () => now });
+    await client.login();
+    now += 10 * 3_600_000 - 60_000;
+    await client.login();
+    assert.equal(kdc.requests.length, 2);
+  });
+
+  test('that could not be had are asked for again', async () => {
+    const kdc = new FakeKdc(() => new Uint8Array(), honest);
+    const client = clientOf(kdc);
+    await assert.rejects(client.login(), { code: 'MALFORMED' });
+    await client.login();
+  });
+
+  test('a caller that gives up does not spoil the exchange for the others', async () => {
+    const asked = deferred<void>();
+    const client = clientOf(new FakeKdc((request) => asked.promise.then(() => honest(request))));
+    const first = new AbortController();
+    const [mine, theirs] = [client.login(first.signal), client.login()];
+    first.abort();
+    await assert.rejects(mine, { code: 'ABORTED' });
+    asked.resolve();
+    assert.equal(formatPrincipal((await theirs).client), 'alice@A.TEST');
+  });
+
+  test('are gone with the client, and what was under way ends', async () => {
+    const kdc = new FakeKdc(
+      honest,
+      (request) =>
+        new Promise((_, reject) => request.signal?.addEventListener('abort', () => reject(request.signal?.reason))),
+    );
+    const client = clientOf(kdc);
+    const held = await client.login();
+    const pending = client.ticket(server);
+    await new Promise(setImmediate);
+    client.close();
+    await assert.rejects(pending, { code: 'ABORTED', message: /alice@A\.TEST was closed/ });
+    assert.ok(held.key.value.every((byte) => byte === 0));
+  });
+
+  test('show no key when they are inspected by way of their client', async () => {
+    const { inspect } = await import('node:util');
+    const client = clientOf(new FakeKdc(honest));
+    await client.login();
+    assert.doesNotMatch(inspect(client, { depth: 10, showHidden: true }), /5e5e|94, 94|<Buffer/);
+  });
+});
