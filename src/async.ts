@@ -17,6 +17,29 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
+/** `work` on every item, at most `limit` at a time; the results in the order of the items. */
+export async function mapLimited<T, R>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T, index: number) => Promise<R>,
+): Promise<R[]> {
+  const results = new Array<R>(items.length);
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < items.length) {
+      const i = next++;
+      try {
+        results[i] = await work(items[i]!, i);
+      } catch (e) {
+        next = items.length; // nothing new is begun once the whole has failed
+        throw e;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  return results;
+}
+
 /**
  * A promise that is given up with the signal; the work behind it goes on for others who wait for it.
  * @throws AdError TIMEOUT or ABORTED by the signal, or what the promise rejected with

@@ -32,7 +32,9 @@ export type ErrorCode =
   | 'LDAP'
   /** The directory has no such account, or it is not a gMSA. */
   | 'NO_SUCH_ACCOUNT'
-  /** The account exists, but the reader may not read its managed password. */
+  /** What a reference names is not there: a secret, an object, a parameter. */
+  | 'NOT_FOUND'
+  /** The account or secret exists, but this identity may not read it. */
   | 'NOT_ALLOWED'
   /** The directory refused to hand out a managed password over a connection that is not sealed. */
   | 'NOT_SEALED'

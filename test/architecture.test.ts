@@ -27,7 +27,7 @@ const packages: Record<string, readonly string[]> = {
   krb5: ['@noble/'],
   ldap: ['ldapts'],
   gmsa: ['ldapts', '@noble/'],
-  accounts: [],
+  accounts: ['@aws-sdk/'],
   proto: ['@grpc/grpc-js', '@bufbuild/protobuf'],
   client: ['@grpc/grpc-js'],
   daemon: ['@grpc/grpc-js', 'valibot'],

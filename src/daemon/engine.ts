@@ -12,7 +12,9 @@ export type ReaderIdentity =
       readonly password: Uint8Array;
     }
   /** This machine's account, by its keytab. */
-  | { readonly kind: 'machine' };
+  | { readonly kind: 'machine' }
+  /** The user in a secret, an ARN or a name, read anew with the instance's role. */
+  | { readonly kind: 'secret'; readonly secretId: string };
 
 /** One gMSA. */
 export interface GmsaRef {

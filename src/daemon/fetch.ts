@@ -6,6 +6,8 @@ import { hostname } from 'node:os';
 import type { Identity } from '../accounts/identity.ts';
 import { machineIdentity } from '../accounts/keytab.ts';
 import { passwordIdentity } from '../accounts/password.ts';
+import { parseUserSecret } from '../accounts/secret.ts';
+import { mapLimited } from '../async.ts';
 import { wipe } from '../bytes.ts';
 import { AdError, isAdError, messageOf } from '../errors.ts';
 import { type ManagedAccount, readManagedAccounts } from '../gmsa/account.ts';
@@ -16,6 +18,7 @@ import { writeCCache } from '../krb5/files/ccache.ts';
 import type { FetchOutcome, FetchRequest, GmsaRef, LeaseEngine, ReaderIdentity } from './engine.ts';
 import type { Log } from './log.ts';
 import { type Reader, Readers, type ReadersOptions } from './readers.ts';
+import { checkedSecret } from './requests.ts';
 
 export interface EngineOptions extends ReadersOptions {
   readonly keytab: string;
@@ -23,6 +26,8 @@ export interface EngineOptions extends ReadersOptions {
   readonly realmOf?: (domain: string) => string;
   readonly hostName?: string;
   readonly log?: Log;
+  /** Reads a secret with the instance's role; without it there are no secrets. */
+  readonly readSecret?: (id: string, signal: AbortSignal) => Promise<Uint8Array>;
 }
 
 /** Logins of one request that run at a time; a KDC's listen backlog is about ten. */
@@ -38,7 +43,7 @@ export class DirectoryEngine implements LeaseEngine {
   }
 
   async fetch(request: FetchRequest): Promise<FetchOutcome[]> {
-    const { reader, done } = this.#readers.acquire(await this.#identity(request.identity));
+    const { reader, done } = this.#readers.acquire(await this.#identity(request.identity, request.signal));
     try {
       const outcomes = new Array<FetchOutcome>(request.accounts.length);
       const domains = new Map<string, number[]>();
@@ -58,11 +63,38 @@ export class DirectoryEngine implements LeaseEngine {
     }
   }
 
-  #identity(identity: ReaderIdentity): Identity | Promise<Identity> {
-    const permitted = this.#options.kerberos.permittedEtypes ?? DEFAULT_ETYPES;
-    return identity.kind === 'password'
-      ? passwordIdentity(identity.username, this.#realmOf(identity.domain), identity.password, permitted)
-      : machineIdentity(this.#options.keytab, this.#options.hostName ?? hostname(), permitted);
+  #identity(identity: ReaderIdentity, signal: AbortSignal): Identity | Promise<Identity> {
+    switch (identity.kind) {
+      case 'password':
+        return this.#user(identity);
+      case 'secret':
+        return this.#userOfSecret(identity.secretId, signal);
+      case 'machine':
+        return machineIdentity(this.#options.keytab, this.#options.hostName ?? hostname(), this.#permitted);
+    }
+  }
+
+  get #permitted(): readonly number[] {
+    return this.#options.kerberos.permittedEtypes ?? DEFAULT_ETYPES;
+  }
+
+  #user(user: { username: string; domain: string; password: Uint8Array }): Identity {
+    return passwordIdentity(user.username, this.#realmOf(user.domain), user.password, this.#permitted);
+  }
+
+  async #userOfSecret(id: string, signal: AbortSignal): Promise<Identity> {
+    if (!this.#options.readSecret) throw new AdError('INVALID_ARGUMENT', 'this daemon reads no secrets');
+    const bytes = await this.#options.readSecret(id, signal);
+    try {
+      const user = checkedSecret(id, () => parseUserSecret(bytes));
+      try {
+        return this.#user(user);
+      } finally {
+        wipe(user.password);
+      }
+    } finally {
+      wipe(bytes);
+    }
   }
 
   #realmOf(domain: string): string {
@@ -149,27 +181,4 @@ function ccacheOf(tgt: Credentials, offset: number): Uint8Array {
     ...(seconds !== 0 && { kdcOffset: { seconds, microseconds: 0 } }),
     credentials: [tgt],
   });
-}
-
-/** `work` on every item, at most `limit` at a time; the results in the order of the items. */
-async function mapLimited<T, R>(
-  items: readonly T[],
-  limit: number,
-  work: (item: T, index: number) => Promise<R>,
-): Promise<R[]> {
-  const results = new Array<R>(items.length);
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < items.length) {
-      const i = next++;
-      try {
-        results[i] = await work(items[i]!, i);
-      } catch (e) {
-        next = items.length; // nothing new is begun once the whole has failed
-        throw e;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
-  return results;
 }

@@ -1,10 +1,14 @@
 /** Requests checked: from the wire's strings to values that the rest may rely on. All errors are INVALID_ARGUMENT. */
+import type { UserSecret } from '../accounts/secret.ts';
+import { wipe } from '../bytes.ts';
 import { AdError, messageOf } from '../errors.ts';
 import { type Credspec, parseCredspec } from './credspec.ts';
 import type { GmsaRef } from './engine.ts';
-import { domainProblem, passwordProblem, userNameProblem } from './names.ts';
+import { domainProblem, MAX_PASSWORD_LENGTH, passwordProblem, userNameProblem } from './names.ts';
 
 const MAX_CREDSPECS = 256;
+/** A password of the longest, in UTF-8: a UTF-16 code unit takes three bytes at most. */
+const MAX_PASSWORD_BYTES = 3 * MAX_PASSWORD_LENGTH;
 
 /** A gMSA asked for, with what the lease's record keeps of its credspec. */
 export interface RequestedAccount extends GmsaRef {
@@ -60,4 +64,24 @@ export function checkReader(request: {
   if (domain) refuse(`invalid domainName/username: domain ${domain}`);
   const password = passwordProblem(request.password);
   if (password) refuse(`domainless AD user credentials is not valid: password ${password}`);
+}
+
+/**
+ * The user in a secret, by the rules for users in requests.
+ * @throws AdError INVALID_ARGUMENT that names the secret and never quotes it
+ */
+export function checkedSecret(id: string, parse: () => UserSecret): UserSecret {
+  let user: UserSecret;
+  try {
+    user = parse();
+  } catch (e) {
+    throw new AdError('INVALID_ARGUMENT', `${messageOf(e)} (${id})`, { secret: id });
+  }
+  const name = userNameProblem(user.username);
+  const domain = domainProblem(user.domain);
+  const length = user.password.length > MAX_PASSWORD_BYTES ? 'password is too long' : undefined;
+  const problem = length ?? (name ? `username ${name}` : domain && `domainName ${domain}`);
+  if (!problem) return user;
+  wipe(user.password);
+  throw new AdError('INVALID_ARGUMENT', `invalid domainName/username: ${problem} (secret ${id})`, { secret: id });
 }

@@ -42,6 +42,7 @@ const statusOf: Record<ErrorCode, GrpcCodeName> = {
   CLOCK_SKEW: 'FAILED_PRECONDITION',
   LDAP: 'FAILED_PRECONDITION',
   NO_SUCH_ACCOUNT: 'FAILED_PRECONDITION',
+  NOT_FOUND: 'FAILED_PRECONDITION',
   NOT_SEALED: 'FAILED_PRECONDITION',
   ACCOUNT_DISABLED: 'FAILED_PRECONDITION',
   PASSWORD_EXPIRED: 'FAILED_PRECONDITION',
@@ -62,7 +63,7 @@ const statusOf: Record<ErrorCode, GrpcCodeName> = {
 /**
  * The words v1 put before what went wrong with the reader (`null`: no account could be asked for) or with one account.
  */
-export function stepWords(e: unknown, reader: 'password' | 'machine', account: string | null): string {
+export function stepWords(e: unknown, reader: 'password' | 'machine' | 'secret', account: string | null): string {
   if (account !== null) return `ERROR: Cannot get gMSA krb ticket: ${account}`;
   const refused: ErrorCode[] = ['WRONG_PASSWORD', 'UNKNOWN_PRINCIPAL', 'ACCOUNT_DISABLED', 'PASSWORD_EXPIRED'];
   if (!isAdError(e, ...refused)) return 'ERROR: Cannot get gMSA krb ticket';
