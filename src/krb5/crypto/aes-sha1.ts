@@ -1,7 +1,7 @@
 /** RFC 3962: AES in CBC mode with ciphertext stealing, HMAC-SHA1 cut to 96 bits. Etypes 17 and 18 differ in the key's length only. */
 import { cbc, ecb } from '@noble/ciphers/aes.js';
 import { sha1 } from '@noble/hashes/legacy.js';
-import { utf8, wipe } from '../../bytes.ts';
+import { copy, utf8, wipe } from '../../bytes.ts';
 import { cksumType, etype } from '../numbers.ts';
 import { iterationCount, MIN_ITERATIONS } from './iterations.ts';
 import { pbkdf2 } from './pbkdf2.ts';
@@ -40,7 +40,7 @@ export function ctsDecrypt(key: Uint8Array, data: Uint8Array): Uint8Array {
   if (data.length === BLOCK_BYTES) return cipher.decrypt(data);
   const last = lastBlockAt(data.length);
   const whole = ecb(key, RAW).decrypt(data.subarray(last - BLOCK_BYTES, last));
-  const chained = data.slice(0, last);
+  const chained = copy(data.subarray(0, last));
   chained.set(whole, last - BLOCK_BYTES);
   chained.set(data.subarray(last), last - BLOCK_BYTES);
   const out = new Uint8Array(data.length);

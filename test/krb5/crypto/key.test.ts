@@ -73,6 +73,18 @@ describe('Key', () => {
     }
   });
 
+  test('leaves what it is given as it was, also a Buffer, whose slice() is a view', () => {
+    for (const key of fixedKeys) {
+      const data = Buffer.from('some text that is longer than two blocks of the cipher');
+      const sealed = Buffer.from(key.encrypt(7, data));
+      const [dataWas, sealedWas] = [hex(data), hex(sealed)];
+      key.encrypt(7, data);
+      key.decrypt(7, sealed);
+      assert.equal(hex(data), dataWas);
+      assert.equal(hex(sealed), sealedWas);
+    }
+  });
+
   test('adds 28 bytes with AES and 24 with RC4', () => {
     const added = fixedKeys.map((key) => key.encrypt(7, new Uint8Array(33)).length - 33);
     assert.deepEqual(added, [28, 28, 24]);
