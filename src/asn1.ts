@@ -1,22 +1,31 @@
 /**
- * Typed DER codecs over asn1js, the only file that imports it. A message is declared once, reads like the ASN.1 of
- * its RFC, and its TypeScript type is inferred. Decoding is strict on structure (DER minimal lengths and integers, no
- * trailing bytes, bounded depth and size) and reports the path of the field that was wrong.
+ * Typed DER codecs. A message is declared once, reads like the ASN.1 of its RFC, and its TypeScript type is inferred.
+ * Decoding is strict on structure (DER minimal lengths and integers, no trailing bytes, bounded depth and size) and
+ * reports the path of the field that was wrong.
+ *
+ * The frames of elements, tag and length, are read and written here: asn1js makes four objects of each, 90 times the
+ * work, and a login has some hundred and fifty. asn1js stays for object identifiers, and as the judge of all encodings
+ * in the tests. It is imported in this file only.
  */
-import * as asn1 from 'asn1js';
-import { fromUtf8, utf8 } from './bytes.ts';
-import { MalformedError, messageOf } from './errors.ts';
+import { ObjectIdentifier } from 'asn1js';
+import { concat, fromUtf8, utf8 } from './bytes.ts';
+import { MalformedError } from './errors.ts';
 
-// asn1js types a block by its value class; here only the generic members are used.
-// biome-ignore lint/suspicious/noExplicitAny: asn1js' own generic parameters
-type Node = asn1.BaseBlock<any, any>;
-
-/** One ASN.1 type: how a value becomes a node and back. */
+/** One ASN.1 type: how a value becomes a whole element and back. */
 export interface Codec<T> {
-  encode(value: T): Node;
-  decode(node: Node): T;
+  encode(value: T): Uint8Array;
+  decode(element: Element): T;
 }
 export type Infer<C> = C extends Codec<infer T> ? T : never;
+
+/** An element as it stands in the input: views, no copies. */
+interface Element {
+  /** The identifier octet: class, constructed bit, tag number below 31 (X.690 8.1.2). */
+  readonly id: number;
+  readonly content: Uint8Array;
+  /** With identifier and length. */
+  readonly whole: Uint8Array;
+}
 
 class DerError extends MalformedError {
   constructor(message: string, cause?: unknown) {
@@ -27,35 +36,123 @@ const fail = (message: string): never => {
   throw new DerError(message);
 };
 
-const UNIVERSAL = 1;
-const APPLICATION = 2;
-const CONTEXT = 3;
-const LIMITS = { parseEmbedded: false, copyInput: false, maxDepth: 32, maxNodes: 8192, maxContentLength: 1 << 20 };
+const APPLICATION = 0x40;
+const CONTEXT = 0x80;
+const CLASS = 0xc0;
+const CONSTRUCTED = 0x20;
+const NUMBER = 0x1f;
+const SEQUENCE = 16 | CONSTRUCTED;
+const MAX_DEPTH = 32;
+const MAX_ELEMENTS = 8192;
+const MAX_LENGTH = 1 << 20;
 
-function expect(node: Node, tagClass: number, tag: number, what: string): Node {
-  const { idBlock } = node;
-  if (idBlock.tagClass === tagClass && idBlock.tagNumber === tag) return node;
-  return fail(`expected ${what}, found class ${idBlock.tagClass} tag ${idBlock.tagNumber}`);
+/** An element of these contents, its length "encoded in the minimum number of octets" (X.690 10.1). */
+function frame(id: number, ...contents: Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of contents) length += part.length;
+  const more = length < 0x80 ? 0 : length < 0x100 ? 1 : length < 0x10000 ? 2 : length < 0x1000000 ? 3 : 4;
+  const out = new Uint8Array(2 + more + length);
+  out[0] = id;
+  out[1] = more === 0 ? length : 0x80 | more;
+  for (let i = 0; i < more; i++) out[2 + i] = length >>> (8 * (more - 1 - i));
+  let at = 2 + more;
+  for (const part of contents) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
 }
-function content(node: Node): Uint8Array {
-  if (node.idBlock.isConstructed) fail('constructed encoding of a primitive type');
-  return node.valueBlock.valueHexView as Uint8Array;
+
+/** The element that begins at `at`. */
+function elementAt(input: Uint8Array, at: number): Element {
+  if (at + 2 > input.length) fail('end of input inside an element');
+  const id = input[at]!;
+  if ((id & NUMBER) === NUMBER) fail('tag in more than one octet');
+  let start = at + 2;
+  let length = input[at + 1]!;
+  if (length === 0x80) fail('indefinite length');
+  if (length > 0x80) {
+    const octets = length & 0x7f;
+    if (octets > 4) fail(`length in ${octets} octets`);
+    if (start + octets > input.length) fail('end of input inside a length');
+    length = 0;
+    for (let i = 0; i < octets; i++) length = length * 256 + input[start++]!;
+    // X.690 10.1: "The definite form of length encoding shall be used, encoded in the minimum number of octets."
+    const fewest = length < 0x80 ? 0 : length < 0x100 ? 1 : length < 0x10000 ? 2 : length < 0x1000000 ? 3 : 4;
+    if (octets !== fewest) fail(`length ${length} in ${octets + 1} octets`);
+    if (length > MAX_LENGTH) fail(`a length of ${length} is above any message's`);
+  }
+  const end = start + length;
+  if (end > input.length) fail(`end of input ${end - input.length} bytes before that of an element`);
+  return { id, content: input.subarray(start, end), whole: input.subarray(at, end) };
 }
-function children(node: Node): Node[] {
-  if (!node.idBlock.isConstructed) fail('primitive encoding of a constructed type');
-  return node.valueBlock.value as Node[];
+
+/**
+ * Walks through all elements, also those nobody will decode, since some are kept or forwarded as they are.
+ * @returns the outermost one
+ */
+function parse(der: Uint8Array): Element {
+  const root = elementAt(der, 0);
+  const after = der.length - root.whole.length;
+  if (after > 0) fail(`${after} bytes after the value`);
+  // Ends of the constructed elements around the place reached, outermost first: no recursion on the input's depth.
+  const ends: number[] = [];
+  let elements = 0;
+  for (let at = 0; at < der.length; ) {
+    const { id, content, whole } = elementAt(der, at);
+    if (++elements > MAX_ELEMENTS) fail(`more than ${MAX_ELEMENTS} elements`);
+    const end = at + whole.length;
+    if (end > (ends.at(-1) ?? der.length)) fail('end of input: an element is longer than the one around it');
+    // SEQUENCE and SET are the only constructed universal types in DER (X.690 10.2).
+    const constructed = (id & CONSTRUCTED) !== 0;
+    if (constructed && (id & CLASS) === 0 && (id & NUMBER) !== 16 && (id & NUMBER) !== 17)
+      fail('constructed encoding of a primitive type');
+    if (constructed && content.length > 0) {
+      if (ends.push(end) > MAX_DEPTH) fail(`nested beyond a depth of ${MAX_DEPTH}`);
+      at = end - content.length;
+    } else at = end;
+    while (ends.at(-1) === at) ends.pop();
+  }
+  return root;
+}
+
+function describe(id: number): string {
+  return `class ${id >> 6} tag ${id & NUMBER}`;
+}
+/** The content of an element that must have this identifier octet. */
+function contentOf(element: Element, id: number, what: string): Uint8Array {
+  if (element.id === id) return element.content;
+  if ((element.id ^ id) === CONSTRUCTED)
+    fail(
+      element.id & CONSTRUCTED
+        ? 'constructed encoding of a primitive type'
+        : 'primitive encoding of a constructed type',
+    );
+  return fail(`expected ${what}, found ${describe(element.id)}`);
+}
+function elementsIn(content: Uint8Array): Element[] {
+  const found: Element[] = [];
+  for (let at = 0; at < content.length; at += found.at(-1)!.whole.length) found.push(elementAt(content, at));
+  return found;
+}
+
+/** Two's complement in the fewest bytes, at most five (X.690 8.3). */
+function integerBytes(value: number): Uint8Array {
+  const bytes = [value & 0xff];
+  for (let rest = Math.floor(value / 256), last = bytes[0]!; ; rest = Math.floor(rest / 256)) {
+    if (rest === (last & 0x80 ? -1 : 0)) return Uint8Array.from(bytes);
+    last = rest & 0xff;
+    bytes.unshift(last);
+  }
 }
 
 /** INTEGER within bounds that fit a double. */
 function integer(min: number, max: number): Codec<number> {
   return {
     encode: (v) =>
-      Number.isInteger(v) && v >= min && v <= max
-        ? new asn1.Integer({ value: v })
-        : fail(`${v} is outside ${min}..${max}`),
-    decode: (node) => {
-      // asn1js' valueDec is 0 for integers of four bytes and more, so the bytes are read here.
-      const b = content(expect(node, UNIVERSAL, 2, 'INTEGER'));
+      Number.isInteger(v) && v >= min && v <= max ? frame(2, integerBytes(v)) : fail(`${v} is outside ${min}..${max}`),
+    decode: (element) => {
+      const b = contentOf(element, 2, 'INTEGER');
       if (b.length < 1 || b.length > 5) fail(`INTEGER of ${b.length} bytes`);
       // X.690 8.3.2: the first nine bits shall not all be equal.
       if (b.length > 1 && ((b[0] === 0 && b[1]! < 0x80) || (b[0] === 0xff && b[1]! >= 0x80)))
@@ -71,39 +168,36 @@ function integer(min: number, max: number): Codec<number> {
 export const int32 = integer(-(2 ** 31), 2 ** 31 - 1);
 /** UInt32 of RFC 4120 5.2.4. */
 export const uint32 = integer(0, 2 ** 32 - 1);
+const anySign = integer(-(2 ** 31), 2 ** 32 - 1);
 /**
  * UInt32 for values some implementations write as signed (kvno of an RODC, sequence numbers of old Heimdal): a negative
  * Int32 is taken as the same 32 bits. Encoding is always unsigned.
  */
 export const lenientUint32: Codec<number> = {
   encode: uint32.encode,
-  decode: (node) => integer(-(2 ** 31), 2 ** 32 - 1).decode(node) >>> 0,
+  decode: (element) => anySign.decode(element) >>> 0,
 };
 /** Microseconds of RFC 4120 5.2.4. */
 export const microseconds = integer(0, 999_999);
 
 export const boolean: Codec<boolean> = {
-  encode: (v) => new asn1.Boolean({ value: v }),
-  decode: (node) => {
-    const b = content(expect(node, UNIVERSAL, 1, 'BOOLEAN'));
+  encode: (v) => frame(1, Uint8Array.of(v ? 0xff : 0)),
+  decode: (element) => {
+    const b = contentOf(element, 1, 'BOOLEAN');
     return b.length === 1 ? b[0] !== 0 : fail('BOOLEAN of other than one byte');
   },
 };
 
 export const octets: Codec<Uint8Array> = {
-  encode: (v) => new asn1.OctetString({ valueHex: v as Uint8Array<ArrayBuffer> }),
-  decode: (node) => content(expect(node, UNIVERSAL, 4, 'OCTET STRING')),
+  encode: (v) => frame(4, v),
+  decode: (element) => contentOf(element, 4, 'OCTET STRING'),
 };
 
-/** KerberosString, RFC 4120 5.2.1. Active Directory and MIT put UTF-8 into it; asn1js itself would cut code units. */
+/** KerberosString, RFC 4120 5.2.1. Active Directory and MIT put UTF-8 into it. */
 export const kerberosString: Codec<string> = {
-  encode: (v) => {
-    const node = new asn1.GeneralString();
-    node.valueBlock.valueHexView = utf8(v) as Uint8Array<ArrayBuffer>;
-    return node;
-  },
-  decode: (node) => {
-    const b = content(expect(node, UNIVERSAL, 27, 'GeneralString'));
+  encode: (v) => frame(27, utf8(v)),
+  decode: (element) => {
+    const b = contentOf(element, 27, 'GeneralString');
     try {
       return fromUtf8(b);
     } catch {
@@ -114,12 +208,15 @@ export const kerberosString: Codec<string> = {
 
 /** KerberosTime, RFC 4120 5.2.3: GeneralizedTime in UTC "without fractional seconds". */
 export const kerberosTime: Codec<Date> = {
-  encode: (v) =>
-    Number.isNaN(v.getTime())
-      ? fail('not a time')
-      : new asn1.GeneralizedTime({ valueDate: new Date(Math.floor(v.getTime() / 1000) * 1000) }),
-  decode: (node) => {
-    const text = Buffer.from(content(expect(node, UNIVERSAL, 24, 'GeneralizedTime'))).toString('latin1');
+  encode: (v) => {
+    const iso = Number.isNaN(v.getTime()) ? fail('not a time') : v.toISOString();
+    // Years before 0 or after 9999 have a sign and six digits.
+    return iso.length === 24
+      ? frame(24, utf8(`${iso.slice(0, 19).replace(/[-:T]/g, '')}Z`))
+      : fail(`no time for DER: ${iso}`);
+  },
+  decode: (element) => {
+    const text = String.fromCharCode(...contentOf(element, 24, 'GeneralizedTime').subarray(0, 32));
     const m = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text) ?? fail(`bad KerberosTime ${JSON.stringify(text)}`);
     const iso = `${m[1]}-${m[2]}-${m[3]}T${m[4]}:${m[5]}:${m[6]}.000Z`;
     const date = new Date(iso);
@@ -132,63 +229,60 @@ export const kerberosTime: Codec<Date> = {
 /** KerberosFlags, RFC 4120 5.2.8: "at least 32 bits", bit 0 the most significant of the number given here. */
 export const kerberosFlags: Codec<number> = {
   encode: (v) => {
-    const b = new Uint8Array(4);
-    new DataView(b.buffer).setUint32(0, v >>> 0);
-    return new asn1.BitString({ valueHex: b });
+    const b = new Uint8Array(5); // the first octet counts unused bits
+    new DataView(b.buffer).setUint32(1, v >>> 0);
+    return frame(3, b);
   },
-  decode: (node) => {
-    const b = content(expect(node, UNIVERSAL, 3, 'BIT STRING'));
-    // X.690 8.6.2.3: even an empty string has the octet that counts unused bits, which asn1js took off.
-    if (node.lenBlock.length < 1) fail('BIT STRING without its first octet');
+  decode: (element) => {
+    const b = contentOf(element, 3, 'BIT STRING');
+    // X.690 8.6.2.2: "The initial octet shall encode ... the number of unused bits ... in the range zero to seven."
+    if (b.length < 1) fail('BIT STRING without its first octet');
+    if (b[0]! > 7 || (b[0]! > 0 && b.length === 1)) fail(`BIT STRING with ${b[0]} unused bits`);
     let v = 0;
-    for (let i = 0; i < 4; i++) v = v * 256 + (b[i] ?? 0);
+    for (let i = 1; i < 5; i++) v = v * 256 + (b[i] ?? 0);
     return v;
   },
 };
 
 export const objectIdentifier: Codec<string> = {
-  encode: (v) => new asn1.ObjectIdentifier({ value: v }),
-  decode: (node) => {
-    expect(node, UNIVERSAL, 6, 'OBJECT IDENTIFIER');
-    return (node as asn1.ObjectIdentifier).valueBlock.toString();
+  encode: (v) => new Uint8Array(new ObjectIdentifier({ value: v }).toBER()),
+  decode: (element) => {
+    const content = contentOf(element, 6, 'OBJECT IDENTIFIER') as Uint8Array<ArrayBuffer>;
+    const { valueBlock } = new ObjectIdentifier();
+    return valueBlock.fromBER(content, 0, content.length) === content.length && content.length > 0
+      ? valueBlock.toString()
+      : fail(`OBJECT IDENTIFIER: ${valueBlock.error || 'empty'}`);
   },
 };
 
-/** asn1js' RawData ignores the writer a parent hands it, so inside a SEQUENCE it would vanish. */
-class Verbatim extends asn1.RawData {
-  override toBER(sizeOnly?: boolean, writer?: asn1.ViewWriter): ArrayBuffer {
-    if (!sizeOnly) writer?.write(this.dataView);
-    return super.toBER(sizeOnly);
-  }
-}
 /** Any value, kept as its exact DER: tickets are forwarded byte for byte. */
 export const raw: Codec<Uint8Array> = {
-  encode: (v) => new Verbatim({ data: v as Uint8Array<ArrayBuffer> }) as unknown as Node,
-  decode: (node) => node.valueBeforeDecodeView,
+  encode: (v) => v,
+  decode: (element) => element.whole,
 };
 
 export function sequenceOf<T>(item: Codec<T>): Codec<T[]> {
   return {
-    encode: (v) => new asn1.Sequence({ value: v.map((x) => item.encode(x)) }),
-    decode: (node) => children(expect(node, UNIVERSAL, 16, 'SEQUENCE OF')).map((x) => item.decode(x)),
+    encode: (v) => frame(SEQUENCE, concat(...v.map((x) => item.encode(x)))),
+    decode: (element) => elementsIn(contentOf(element, SEQUENCE, 'SEQUENCE OF')).map((x) => item.decode(x)),
   };
 }
 
 /** [APPLICATION tag] EXPLICIT. Several tags may be accepted on decoding; the first is written. */
 export function application<T>(tag: number, inner: Codec<T>, alsoAccepted: readonly number[] = []): Codec<T> {
+  const id = APPLICATION | CONSTRUCTED | tag;
   return {
-    encode: (v) =>
-      new asn1.Constructed({ idBlock: { tagClass: APPLICATION, tagNumber: tag }, value: [inner.encode(v)] }),
-    decode: (node) => {
-      const found = alsoAccepted.includes(node.idBlock.tagNumber) ? node.idBlock.tagNumber : tag;
-      return only(expect(node, APPLICATION, found, `[APPLICATION ${tag}]`), inner);
+    encode: (v) => frame(id, inner.encode(v)),
+    decode: (element) => {
+      const accepted = alsoAccepted.includes(element.id & NUMBER) ? (id & ~NUMBER) | (element.id & NUMBER) : id;
+      return only(contentOf(element, accepted, `[APPLICATION ${tag}]`), inner);
     },
   };
 }
 
-function only<T>(node: Node, inner: Codec<T>): T {
-  const c = children(node);
-  return c.length === 1 ? inner.decode(c[0]!) : fail('an explicit tag must hold one value');
+function only<T>(content: Uint8Array, inner: Codec<T>): T {
+  const value = content.length > 0 ? elementAt(content, 0) : undefined;
+  return value?.whole.length === content.length ? inner.decode(value) : fail('an explicit tag must hold one value');
 }
 
 interface Field<T, O extends boolean> {
@@ -218,34 +312,33 @@ type Flat<T> = { [K in keyof T]: T[K] } & {};
 
 /** SEQUENCE whose members all carry an explicit context tag in ascending order, as everywhere in RFC 4120. */
 export function sequence<F extends Fields>(fields: F): Codec<Flat<Struct<F>>> {
-  const entries = Object.entries(fields);
+  const entries = Object.entries(fields).map(([name, f]) => ({ name, id: CONTEXT | CONSTRUCTED | f.tag, ...f }));
   return {
-    encode: (v) =>
-      new asn1.Sequence({
-        value: entries.flatMap(([name, f]) => {
-          const x = (v as Record<string, unknown>)[name];
-          if (x === undefined) return f.optional ? [] : fail(`${name} is missing`);
-          return [
-            new asn1.Constructed({ idBlock: { tagClass: CONTEXT, tagNumber: f.tag }, value: [f.codec.encode(x)] }),
-          ];
-        }),
-      }),
-    decode: (node) => {
+    encode: (v) => {
+      const parts: Uint8Array[] = [];
+      for (const { name, id, codec, optional } of entries) {
+        const x = (v as Record<string, unknown>)[name];
+        if (x !== undefined) parts.push(frame(id, codec.encode(x)));
+        else if (!optional) fail(`${name} is missing`);
+      }
+      return frame(SEQUENCE, ...parts);
+    },
+    decode: (element) => {
       const out: Record<string, unknown> = {};
-      const nodes = children(expect(node, UNIVERSAL, 16, 'SEQUENCE'));
+      const elements = elementsIn(contentOf(element, SEQUENCE, 'SEQUENCE'));
       let i = 0;
-      for (const [name, f] of entries) {
-        const child = nodes[i];
-        if (child?.idBlock.tagClass === CONTEXT && child.idBlock.tagNumber === f.tag) {
-          out[name] = within(name, () => only(child, f.codec));
+      for (const { name, id, tag, codec, optional } of entries) {
+        const child = elements[i];
+        if (child && (child.id | CONSTRUCTED) === id) {
+          out[name] = within(name, () => only(contentOf(child, id, `[${tag}]`), codec));
           i++;
-        } else if (!f.optional) fail(`${name} [${f.tag}] is missing`);
+        } else if (!optional) fail(`${name} [${tag}] is missing`);
       }
       // RFC 4120 1.5: types marked extensible may grow at the end, with tags above those known.
-      const highest = entries.at(-1)?.[1].tag ?? -1;
-      for (; i < nodes.length; i++) {
-        const extra = nodes[i]!.idBlock;
-        if (extra.tagClass !== CONTEXT || extra.tagNumber <= highest) fail(`unexpected element [${extra.tagNumber}]`);
+      const highest = entries.at(-1)?.tag ?? -1;
+      for (; i < elements.length; i++) {
+        const { id } = elements[i]!;
+        if ((id & CLASS) !== CONTEXT || (id & NUMBER) <= highest) fail(`unexpected element [${id & NUMBER}]`);
       }
       return out as Flat<Struct<F>>;
     },
@@ -261,43 +354,13 @@ function within<T>(name: string, decode: () => T): T {
   }
 }
 
-function parse(der: Uint8Array): Node {
-  let parsed: ReturnType<typeof asn1.fromBER>;
-  try {
-    parsed = asn1.fromBER(der as Uint8Array<ArrayBuffer>, LIMITS);
-  } catch (e) {
-    throw new DerError(messageOf(e)); // asn1js throws on malformed time strings
-  }
-  if (parsed.offset === -1) fail(parsed.result.error);
-  if (parsed.offset !== der.length) fail(`${der.length - parsed.offset} bytes after the value`);
-  requireShortestLengths(parsed.result as Node);
-  return parsed.result as Node;
-}
-
-/** X.690 10.1: "The definite form of length encoding shall be used, encoded in the minimum number of octets." */
-function requireShortestLengths(root: Node): void {
-  const stack = [root];
-  for (let node = stack.pop(); node; node = stack.pop()) {
-    const { isIndefiniteForm, length, blockLength } = node.lenBlock;
-    if (isIndefiniteForm) fail('indefinite length');
-    const octets = length < 0x80 ? 1 : length < 0x100 ? 2 : length < 0x10000 ? 3 : 4;
-    if (blockLength !== octets) fail(`length ${length} in ${blockLength} octets`);
-    if (node.idBlock.blockLength !== 1) fail('tag in more than one octet');
-    if (!node.idBlock.isConstructed) continue;
-    const { tagClass, tagNumber } = node.idBlock;
-    // SEQUENCE and SET are the only constructed universal types in DER (X.690 10.2).
-    if (tagClass === UNIVERSAL && tagNumber !== 16 && tagNumber !== 17)
-      fail('constructed encoding of a primitive type');
-    stack.push(...(node.valueBlock.value as Node[]));
-  }
-}
-
 /** The DER of a value. @throws MalformedError when the value does not fit the type */
 export function toDer<T>(codec: Codec<T>, value: T): Uint8Array {
-  return new Uint8Array(codec.encode(value).toBER());
+  return codec.encode(value);
 }
 
 /** The value of a DER encoding that fills `der` exactly. @throws MalformedError on anything else */
 export function fromDer<T>(codec: Codec<T>, der: Uint8Array): T {
-  return codec.decode(parse(der));
+  // A Buffer's slice() is a view where everybody else's is a copy: what is handed out is no Buffer.
+  return codec.decode(parse(new Uint8Array(der.buffer, der.byteOffset, der.length)));
 }
