@@ -1,5 +1,4 @@
 /** Trying several servers: in order, but never waiting long for a silent one. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { deferred } from '../../async.ts';
 import { AdError, abortError, isAdError, messageOf, throwIfAborted } from '../../errors.ts';
 
@@ -12,6 +11,9 @@ export interface FailoverOptions {
   /** Errors that another server would answer the same way end the search; by default only UNREACHABLE goes on. */
   readonly goesOn?: (e: unknown) => boolean;
 }
+
+/** Why losers are aborted: made once, for a DOMException of its own, with its stack, costs as much as a small exchange. */
+const DECIDED = new AdError('ABORTED', 'another server answered, or nobody waits any more');
 
 /**
  * Runs `attempt` on each server until one succeeds. A server that fails is followed by the next at once; one that is
@@ -28,6 +30,7 @@ export async function firstToAnswer<S, T>(
   throwIfAborted(options.signal, options.doing);
   const goesOn = options.goesOn ?? ((e) => isAdError(e, 'UNREACHABLE'));
   const losers = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
   const failures: string[] = [];
   const { promise, resolve, reject } = deferred<T>();
   const onAbort = () => reject(abortError(options.signal!, options.doing));
@@ -47,7 +50,11 @@ export async function firstToAnswer<S, T>(
       if (losers.signal.aborted) return;
       const run = runOne(server);
       running.push(run);
-      await Promise.race([run, pause(options.stagger, losers.signal)]);
+      if (running.length === servers.length) break;
+      const { promise: waited, resolve: go } = deferred<void>();
+      timer = setTimeout(go, options.stagger).unref(); // does not hold the process open
+      await Promise.race([run, waited]);
+      clearTimeout(timer);
     }
     await Promise.all(running);
     reject(
@@ -62,11 +69,7 @@ export async function firstToAnswer<S, T>(
     return await promise;
   } finally {
     options.signal?.removeEventListener('abort', onAbort);
-    losers.abort();
+    clearTimeout(timer);
+    losers.abort(DECIDED);
   }
-}
-
-/** Waits without holding the process open; ends early, and quietly, with the signal. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal, ref: false }).catch(() => undefined);
 }

@@ -131,6 +131,9 @@ class Pool {
   readonly #open = new Set<Socket>();
   readonly #waiting: (() => void)[] = [];
   #busy = 0;
+  /** Kept connections that turned out closed when they were used again, one after the other. */
+  #keptInVain = 0;
+  #notKept = 0;
 
   constructor(endpoint: Endpoint, options: Required<TcpTransportOptions>) {
     this.#endpoint = endpoint;
@@ -143,6 +146,7 @@ class Pool {
       const kept = this.#idle.pop();
       if (kept) {
         const reply = await this.#overKept(kept, request, signal);
+        this.#keptInVain = reply ? 0 : this.#keptInVain + 1;
         if (reply) return reply;
       }
       return await this.#over(await this.#connect(signal), request, signal);
@@ -190,8 +194,17 @@ class Pool {
     }
   }
 
+  /** MIT's KDC closes after each answer. After a few disappointments only one connection in 16 is kept, as a trial. */
+  #worthKeeping(): boolean {
+    return this.#keptInVain < 3 || ++this.#notKept % 16 === 0;
+  }
+
   #keep(socket: Socket): void {
     if (socket.destroyed) return;
+    if (!this.#worthKeeping()) {
+      socket.destroy();
+      return;
+    }
     socket.unref(); // an idle connection does not hold the process open
     socket.setTimeout(this.#options.keepAlive);
     this.#idle.push(socket);
@@ -214,7 +227,11 @@ class Pool {
       socket.destroy();
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    socket.once('connect', () => resolve(socket));
+    const onEarlyClose = () => reject(new AdError('UNREACHABLE', 'the connection was closed'));
+    socket.once('close', onEarlyClose).once('connect', () => {
+      socket.off('close', onEarlyClose);
+      resolve(socket);
+    });
     socket.on('error', (e) =>
       reject(new AdError('UNREACHABLE', messageOf(e), { server: endpointName(this.#endpoint) }, e)),
     );
@@ -222,7 +239,6 @@ class Pool {
       this.#open.delete(socket);
       const i = this.#idle.indexOf(socket);
       if (i !== -1) this.#idle.splice(i, 1);
-      reject(new AdError('UNREACHABLE', 'the connection was closed'));
     });
     return promise.finally(() => signal.removeEventListener('abort', onAbort));
   }
