@@ -4,7 +4,7 @@
  */
 import { hmac } from '@noble/hashes/hmac.js';
 import type { CHash } from '@noble/hashes/utils.js';
-import { concat, equal, wipe } from '../../bytes.ts';
+import { concat, copy, equal, wipe } from '../../bytes.ts';
 
 /** One encryption type (RFC 3961 section 3) and the checksum type that goes with it (section 4), as a record. */
 export interface EncryptionProfile {
@@ -133,30 +133,50 @@ export function deriveKey(
 /** What the well-known constants end with (RFC 3961 section 5.3): the usage and one octet for the purpose of the key. */
 const purpose = { checksum: 0x99, encryption: 0xaa, integrity: 0x55 } as const;
 
-/** The three keys of one usage in the simplified profile (RFC 3961 section 5.3), derived together. */
+type KeyedHash = ReturnType<typeof hmac.create>;
+
+/** The three keys of one usage in the simplified profile (RFC 3961 section 5.3), each derived when it is first needed. */
 export class SimplifiedUsageKeys implements UsageKeys {
   readonly #profile: SimplifiedProfile;
-  readonly #ke: Uint8Array;
-  readonly #ki: ReturnType<typeof hmac.create>;
-  readonly #kc: ReturnType<typeof hmac.create>;
+  readonly #key: Uint8Array;
+  readonly #usage: number;
+  #encryption: Uint8Array | undefined;
+  #integrity: KeyedHash | undefined;
+  #checksum: KeyedHash | undefined;
 
   constructor(profile: SimplifiedProfile, key: Uint8Array, usage: number) {
     this.#profile = profile;
-    const derive = (octet: number) => {
-      const constant = new Uint8Array(5);
-      new DataView(constant.buffer).setUint32(0, usage);
-      constant[4] = octet;
-      return deriveKey(profile, key, constant);
-    };
-    const keyedHash = (octet: number) => {
-      const derived = derive(octet);
-      const keyed = hmac.create(profile.hash, derived);
-      wipe(derived);
-      return keyed;
-    };
-    this.#ke = derive(purpose.encryption);
-    this.#ki = keyedHash(purpose.integrity);
-    this.#kc = keyedHash(purpose.checksum);
+    this.#key = copy(key);
+    this.#usage = usage;
+  }
+
+  #derive(octet: number): Uint8Array {
+    const constant = new Uint8Array(5);
+    new DataView(constant.buffer).setUint32(0, this.#usage);
+    constant[4] = octet;
+    return deriveKey(this.#profile, this.#key, constant);
+  }
+
+  #keyedHash(octet: number): KeyedHash {
+    const derived = this.#derive(octet);
+    const keyed = hmac.create(this.#profile.hash, derived);
+    wipe(derived);
+    return keyed;
+  }
+
+  get #ke(): Uint8Array {
+    this.#encryption ??= this.#derive(purpose.encryption);
+    return this.#encryption;
+  }
+
+  get #ki(): KeyedHash {
+    this.#integrity ??= this.#keyedHash(purpose.integrity);
+    return this.#integrity;
+  }
+
+  get #kc(): KeyedHash {
+    this.#checksum ??= this.#keyedHash(purpose.checksum);
+    return this.#checksum;
   }
 
   /** Ciphertext | HMAC, over confounder | plaintext (RFC 3961 section 5.3, "encryption function"). */
@@ -188,13 +208,13 @@ export class SimplifiedUsageKeys implements UsageKeys {
   }
 
   /** A clone starts with the key already mixed in, which is two of the hash's four or five blocks for a small message. */
-  #mac(keyed: ReturnType<typeof hmac.create>, data: Uint8Array): Uint8Array {
+  #mac(keyed: KeyedHash, data: Uint8Array): Uint8Array {
     return keyed.clone().update(data).digest().slice(0, this.#profile.macBytes);
   }
 
   destroy(): void {
-    wipe(this.#ke);
-    this.#ki.destroy();
-    this.#kc.destroy();
+    wipe(this.#key, this.#encryption);
+    this.#integrity?.destroy();
+    this.#checksum?.destroy();
   }
 }
