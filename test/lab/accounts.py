@@ -76,7 +76,8 @@ def prepare(directory, plan):
     domain, dc = plan["domain"], plan["dc"]
     short = dc.split(".")[0].upper()
     entry = directory.find(f"{short}$")
-    wanted = [f"ldap/{dc}", f"ldap/{dc}/{domain}", f"ldap/{dc}/{plan['netbios']}", f"ldap/{short}",
+    # The silent one has the same key, so that a ticket for it can be had.
+    wanted = [f"ldap/{plan['silent']['dc']}", f"ldap/{dc}", f"ldap/{dc}/{domain}", f"ldap/{dc}/{plan['netbios']}", f"ldap/{short}",
               f"GC/{dc}/{domain}", f"HOST/{dc}/{domain}"]
     have = {str(spn).lower() for spn in entry.get("servicePrincipalName", [])}
     missing = [spn for spn in wanted if spn.lower() not in have]
@@ -84,18 +85,44 @@ def prepare(directory, plan):
         message = ldb.Message(entry.dn)
         message["spn"] = ldb.MessageElement(missing, ldb.FLAG_MOD_ADD, "servicePrincipalName")
         directory.db.modify(message)
-    zone = f"DC={domain},CN=MicrosoftDNS,DC=DomainDnsZones,{directory.base}"
+    silent = plan["silent"]
+    add_dns(directory, domain, short.lower(), address_record("127.0.0.1"), also="@")
+    add_dns(directory, domain, silent["dc"].split(".")[0], address_record(silent["address"]))
+    # A domain all of whose servers are silent: it has nothing but these records.
+    child = silent["domain"].removesuffix(f".{domain}")
+    for service, port in (("_ldap._tcp.dc._msdcs", 389), ("_kerberos._tcp", 88)):
+        add_dns(directory, domain, f"{service}.{child}", service_record(silent["dc"], port))
+
+
+def dns_record(kind, data):
     record = dnsp.DnssrvRpcRecord()
-    record.wType = dnsp.DNS_TYPE_A
+    record.wType = kind
     record.rank = dnsp.DNS_RANK_ZONE
     record.dwSerial = 1
     record.dwTtlSeconds = 900
-    record.data = "127.0.0.1"
-    host = f"DC={short.lower()},{zone}"
-    if not directory.db.search(zone, ldb.SCOPE_ONELEVEL, f"(name={short.lower()})", []):
-        directory.add(host, objectClass=["top", "dnsNode"], dnsRecord=ndr_pack(record))
-        message = ldb.Message(ldb.Dn(directory.db, f"DC=@,{zone}"))
-        message["dnsRecord"] = ldb.MessageElement(ndr_pack(record), ldb.FLAG_MOD_ADD, "dnsRecord")
+    record.data = data
+    return ndr_pack(record)
+
+
+def address_record(address):
+    return dns_record(dnsp.DNS_TYPE_A, address)
+
+
+def service_record(host, port):
+    service = dnsp.srv()
+    service.wWeight, service.wPort, service.nameTarget = 100, port, host
+    return dns_record(dnsp.DNS_TYPE_SRV, service)
+
+
+def add_dns(directory, domain, name, record, also=None):
+    """One record for a name of the domain's zone, and for `also`, which is there; nothing when the name is there."""
+    zone = f"DC={domain},CN=MicrosoftDNS,DC=DomainDnsZones,{directory.base}"
+    if directory.db.search(zone, ldb.SCOPE_ONELEVEL, f"(name={name})", []):
+        return
+    directory.add(f"DC={name},{zone}", objectClass=["top", "dnsNode"], dnsRecord=record)
+    if also is not None:
+        message = ldb.Message(ldb.Dn(directory.db, f"DC={also},{zone}"))
+        message["dnsRecord"] = ldb.MessageElement(record, ldb.FLAG_MOD_ADD, "dnsRecord")
         directory.db.modify(message)
 
 
@@ -203,6 +230,7 @@ def main():
     if options.command == "prepare":
         prepare(directory, plan)
     elif options.command == "create":
+        prepare(directory, plan)
         print(f"{create(directory, plan, options.born)} accounts made")
     else:
         Net(None, directory.lp).export_keytab(samdb=directory.db, keytab=options.file, principal=options.principal)

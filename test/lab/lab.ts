@@ -84,6 +84,8 @@ export const lab = {
   netbios: plan.netbios,
   /** The domain controller's DNS name; all its services listen on 127.0.0.1 inside the lab. */
   dc: plan.dc,
+  /** A domain controller that the KDC and DNS know, at an address where packets are lost; and a domain it is all of. */
+  silent: plan.silent,
   baseDn: plan.domain
     .split('.')
     .map((label) => `DC=${label}`)
@@ -196,12 +198,17 @@ export async function must(command: string, args: readonly string[], options: Ru
  * `msDS-ManagedPassword` of one account as OpenLDAP's ldapsearch reads it over a sealed connection.
  *
  * @param ccache the reader's credential cache, as KRB5CCNAME takes it
+ * @param env added to the environment, such as the words that shift its clock
  * @returns the blob; undefined when the directory does not show it to this reader
  */
-export async function ldapsearchBlob(gmsa: LabGmsa, ccache: string): Promise<Uint8Array | undefined> {
+export async function ldapsearchBlob(
+  gmsa: LabGmsa,
+  ccache: string,
+  env: RunOptions['env'] = {},
+): Promise<Uint8Array | undefined> {
   const args = ['-Q', '-LLL', '-o', 'ldif-wrap=no', '-Y', 'GSSAPI', '-N', '-H', `ldap://${lab.dc}`, '-b', lab.baseDn];
   const ldif = await must('ldapsearch', [...args, `(sAMAccountName=${gmsa.name})`, 'msDS-ManagedPassword'], {
-    env: { KRB5CCNAME: ccache },
+    env: { ...env, KRB5CCNAME: ccache },
   });
   if (!ldif.includes('dn: CN=')) throw new Error(`ldapsearch found no ${gmsa.name}`);
   const value = /^msDS-ManagedPassword:: (.+)$/m.exec(ldif)?.[1];

@@ -8,6 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { credspec, foreignClient, startDaemonProcess } from '../support/daemon-process.ts';
 import { lab, labStatus, ldapsearchBlob, must } from './lab.ts';
 
 const status = labStatus();
@@ -30,6 +31,27 @@ describe('a lab moved into the future', { skip }, () => {
       assert.ok(kvnos.size >= 2, `kvnos ${[...kvnos]}`);
     } finally {
       await rm(work, { recursive: true, force: true });
+    }
+  });
+
+  test('a lease of it works, beside one of an account that has not rolled', async () => {
+    const daemon = await startDaemonProcess({ KRB5_CONFIG: lab.paths.krb5Conf, KRB5_KTNAME: lab.host1.keytab });
+    const client = foreignClient(daemon.socket);
+    try {
+      const names = ['DailyApp', 'RolledApp', 'WebApp01'];
+      const answer = await client.call('AddKerberosLease', {
+        credspec_contents: names.map((name) => credspec(name, lab.domain)),
+      });
+      assert.ok('ok' in answer, JSON.stringify(answer));
+      for (const [i, directory] of (answer.ok.created_kerberos_file_paths as string[]).entries()) {
+        const env = { KRB5CCNAME: join(directory, 'krb5cc') };
+        assert.match(await must('kvno', [`ldap/${lab.dc}`], { env }), /kvno = \d+/);
+        const who = await must('ldapwhoami', ['-Q', '-Y', 'GSSAPI', '-N', '-H', `ldap://${lab.dc}`], { env });
+        assert.equal(who, `u:LAB\\${names[i]}$\n`);
+      }
+    } finally {
+      client.close();
+      await daemon.stop();
     }
   });
 });
