@@ -1,56 +1,52 @@
 /** What the calls do, without gRPC: a lease added, renewed, deleted. */
-import { utf8, wipe } from '../bytes.ts';
-import { AdError } from '../errors.ts';
-import { type FetchedTicket, type FetchOutcome, isFailure, type LeaseEngine, type ReaderIdentity } from './engine.ts';
-import type { Lease, LeaseStore, StoredTicket } from './leases.ts';
+import type { LeaseEngine } from './engine.ts';
+import type { Lease, LeaseStore, NewLease, NewTicket, StoredTicket } from './leases.ts';
 import type { Log } from './log.ts';
 import type { RequestedAccount } from './requests.ts';
 import { StepError, stepWords } from './status.ts';
+import { domainlessUser, fetchWanted, forget, type UserReader, type Wanted, type WantedOutcome } from './wanted.ts';
+
+/** A ticket for a new lease. */
+export interface NewWanted extends Wanted {
+  /** Where it goes in the lease; the account's name when absent. */
+  readonly directory?: string;
+  /** The reference its credspec came by; '' when absent. */
+  readonly credspecInfo?: string;
+}
+
+/** A ticket on disk, and how to get its successor. */
+export interface OwnedTicket extends Wanted {
+  readonly lease: Lease;
+  readonly ticket: StoredTicket;
+}
 
 export interface Actions {
-  /** Tickets for all accounts in a new lease, or no lease. */
-  add(
-    reader: Reader,
-    accounts: readonly RequestedAccount[],
-    signal: AbortSignal,
-  ): Promise<{ id: string; directories: string[] }>;
+  /**
+   * Tickets for all accounts in a lease, or none.
+   * @param leaseId chosen by the caller; a new one when absent
+   */
+  add(wanted: readonly NewWanted[], signal: AbortSignal, leaseId?: string): Promise<NewLease>;
   /** New tickets for every lease that the user made; the caches replaced. */
   renew(reader: UserReader, signal: AbortSignal): Promise<string[]>;
+  /** New tickets in the place of these; the caches replaced. Throws only when nothing at all was renewed. */
+  replace(owned: readonly OwnedTicket[], signal: AbortSignal): Promise<string[]>;
   /** Caches removed; none for an unknown lease. */
   remove(leaseId: string): Promise<string[]>;
 }
 
-export interface UserReader {
-  readonly kind: 'password';
-  readonly username: string;
-  readonly domain: string;
-  readonly password: string;
-}
-
-export type Reader = UserReader | { readonly kind: 'machine' };
-
 export function createActions(parts: { engine: LeaseEngine; store: LeaseStore; log: Log }): Actions {
   const { engine, store, log } = parts;
   return {
-    async add(reader, accounts, signal) {
-      const outcomes = await fetchAll(engine, reader, accounts, signal);
+    async add(wanted, signal, leaseId) {
+      const outcomes = await fetchWanted(engine, wanted, signal);
       try {
         signal.throwIfAborted();
-        const tickets = outcomes.map((outcome, i) => {
-          const { name, domain, credentialArn } = accounts[i]!;
-          if (isFailure(outcome)) throw new StepError(stepWords(outcome.error, reader.kind, name), outcome.error);
-          const record = {
-            credspecInfo: '',
-            distinguishedName: outcome.account.distinguishedName ?? '',
-            domainName: domain,
-            domainlessUser: reader.kind === 'password' ? reader.username : '',
-            credentialArn,
-          };
-          return { name, ccache: outcome.ccache, record };
-        });
-        const lease = await store.create(tickets, signal);
+        const tickets = wanted.map((w, i) => newTicket(w, outcomes[i]!));
+        const lease = await (leaseId === undefined
+          ? store.create(tickets, signal)
+          : store.put(leaseId, tickets, signal));
         if (signal.aborted) {
-          await store.delete(lease.id);
+          await lease.undo();
           signal.throwIfAborted();
         }
         return lease;
@@ -60,22 +56,24 @@ export function createActions(parts: { engine: LeaseEngine; store: LeaseStore; l
     },
 
     async renew(reader, signal) {
-      const owned = ticketsOf(await store.list(), reader);
-      const accounts = distinct(owned);
-      if (accounts.length === 0) return [];
-      const outcomes = await fetchAll(engine, reader, accounts, signal);
+      return this.replace(ticketsOf(await store.list(), reader), signal);
+    },
+
+    async replace(owned, signal) {
+      if (owned.length === 0) return [];
+      const outcomes = await fetchWanted(engine, owned, signal);
       const renewed: string[] = [];
       let failure: StepError | undefined;
       try {
-        const byAccount = new Map(accounts.map((a, i) => [keyOf(a), outcomes[i]!]));
-        for (const { lease, ticket, account } of owned) {
-          const outcome = byAccount.get(keyOf(account))!;
+        for (const [i, { lease, ticket, account, reader }] of owned.entries()) {
+          const outcome = outcomes[i]!;
           try {
-            if (isFailure(outcome)) throw outcome.error;
+            if ('error' in outcome) throw outcome.error;
             if (await store.replace(lease.id, ticket, outcome.ccache)) renewed.push(ticket.ccachePath);
           } catch (error) {
             log.warn('a ticket was not renewed, the old one stays', { lease: lease.id, account: account.name, error });
-            failure ??= new StepError(stepWords(error, reader.kind, account.name), error);
+            failure ??=
+              error instanceof StepError ? error : new StepError(stepWords(error, reader.kind, account.name), error);
           }
         }
       } finally {
@@ -90,7 +88,22 @@ export function createActions(parts: { engine: LeaseEngine; store: LeaseStore; l
   };
 }
 
-type OwnedTicket = { lease: Lease; ticket: StoredTicket; account: RequestedAccount };
+function newTicket(wanted: NewWanted, outcome: WantedOutcome): NewTicket {
+  if ('error' in outcome) throw outcome.error;
+  const { name, domain, credentialArn } = wanted.account;
+  return {
+    name: wanted.directory ?? name,
+    account: name,
+    ccache: outcome.ccache,
+    record: {
+      credspecInfo: wanted.credspecInfo ?? '',
+      distinguishedName: outcome.account.distinguishedName ?? '',
+      domainName: domain,
+      domainlessUser: domainlessUser(wanted.reader),
+      credentialArn,
+    },
+  };
+}
 
 /** User names and domains are case-insensitive; two users of one name in two domains are two users. */
 function ticketsOf(leases: readonly Lease[], user: UserReader): OwnedTicket[] {
@@ -98,54 +111,17 @@ function ticketsOf(leases: readonly Lease[], user: UserReader): OwnedTicket[] {
   return leases.flatMap((lease) =>
     lease.tickets
       .filter(({ record }) => same(record.domainlessUser, user.username) && same(record.domainName, user.domain))
-      .map((ticket) => {
-        const { serviceAccountName, domainName, distinguishedName, credentialArn } = ticket.record;
-        return {
-          lease,
-          ticket,
-          account: {
-            name: serviceAccountName,
-            domain: domainName,
-            credentialArn,
-            ...(distinguishedName ? { distinguishedName } : {}),
-          },
-        };
-      }),
+      .map((ticket) => ({ reader: user, lease, ticket, account: accountOf(ticket) })),
   );
 }
 
-const keyOf = (account: { name: string; domain: string }): string => `${account.name}@${account.domain}`.toLowerCase();
-
-const distinct = (owned: readonly OwnedTicket[]): RequestedAccount[] => [
-  ...new Map(owned.map(({ account }) => [keyOf(account), account])).values(),
-];
-
-/** Asks the engine, with a password that lives in wipeable bytes as long as the question does. */
-async function fetchAll(
-  engine: LeaseEngine,
-  reader: Reader,
-  accounts: readonly RequestedAccount[],
-  signal: AbortSignal,
-): Promise<FetchOutcome[]> {
-  const password = reader.kind === 'password' ? utf8(reader.password) : undefined;
-  const identity: ReaderIdentity =
-    reader.kind === 'password' && password
-      ? { kind: 'password', username: reader.username, domain: reader.domain, password }
-      : { kind: 'machine' };
-  try {
-    const refs = accounts.map(({ credentialArn: _, ...ref }) => ref);
-    const outcomes = await engine.fetch({ identity, accounts: refs, signal });
-    if (outcomes.length !== accounts.length)
-      throw new Error(`${outcomes.length} outcomes for ${accounts.length} accounts`);
-    return outcomes;
-  } catch (e) {
-    throw e instanceof AdError ? new StepError(stepWords(e, reader.kind, null), e) : e;
-  } finally {
-    wipe(password);
-  }
-}
-
-/** A cache holds a session key: its bytes are wiped once they are on disk, or are not to be. */
-function forget(outcomes: readonly FetchOutcome[]): void {
-  wipe(...outcomes.filter((o): o is FetchedTicket => !isFailure(o)).map((o) => o.ccache));
+/** The account of a ticket on disk. */
+export function accountOf({ record }: StoredTicket): RequestedAccount {
+  const { serviceAccountName, domainName, distinguishedName, credentialArn } = record;
+  return {
+    name: serviceAccountName,
+    domain: domainName,
+    credentialArn,
+    ...(distinguishedName ? { distinguishedName } : {}),
+  };
 }

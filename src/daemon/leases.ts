@@ -30,6 +30,8 @@ const temporaryName = /^\.[0-9a-f]{32}\.tmp$/;
 export interface NewTicket {
   /** Name of its directory. */
   readonly name: string;
+  /** The gMSA, where the directory is not called like it. */
+  readonly account?: string;
   readonly ccache: Uint8Array;
   readonly record: Omit<TicketRecord, 'krbFilePath' | 'serviceAccountName'>;
 }
@@ -44,6 +46,15 @@ export interface StoredTicket {
 export interface Lease {
   readonly id: string;
   readonly tickets: readonly StoredTicket[];
+}
+
+/** A lease that was written. */
+export interface NewLease {
+  readonly id: string;
+  /** In the order of the tickets. */
+  readonly directories: string[];
+  /** Takes back what was new. */
+  undo(): Promise<unknown>;
 }
 
 export interface LeaseStoreOptions {
@@ -89,19 +100,14 @@ export class LeaseStore {
    * Writes a whole lease, or nothing.
    * @param tickets with distinct names that `accountNameProblem` accepts
    * @param signal checked last before the lease appears
-   * @returns its id and the account directories, in the order of the tickets
+   * @param id a random one unless the caller has chosen it
    * @throws AdError FILE, or the signal's reason
    */
-  async create(tickets: readonly NewTicket[], signal?: AbortSignal): Promise<{ id: string; directories: string[] }> {
-    const id = hex(this.#random(10));
-    const draft = `.${id}.new`;
+  async create(tickets: readonly NewTicket[], signal?: AbortSignal, id = hex(this.#random(10))): Promise<NewLease> {
+    const draft = `.${hex(this.#random(10))}.new`;
     const home = join(this.directory, draft);
     const final = join(this.directory, id);
-    const records = tickets.map((t) => ({
-      ...t.record,
-      serviceAccountName: t.name,
-      krbFilePath: join(final, t.name, CCACHE),
-    }));
+    const records = tickets.map((t) => recordOf(t, final));
     try {
       await makeDirectory(home);
       const metadata = utf8(formatMetadata(records));
@@ -121,7 +127,55 @@ export class LeaseStore {
       );
       throw e instanceof AdError || signal?.aborted ? e : fileError('write', final, e);
     }
-    return { id, directories: tickets.map((t) => join(final, t.name)) };
+    return { id, directories: tickets.map((t) => join(final, t.name)), undo: () => this.delete(id) };
+  }
+
+  /**
+   * Puts tickets into a lease whose id the caller chose: a new lease, or more tickets of one that is there. A ticket
+   * for the same credspec in the same place replaces the old one, so that a client may repeat itself.
+   * @throws AdError INVALID_ARGUMENT when a place is another's, FILE, or the signal's reason
+   */
+  put(id: string, tickets: readonly NewTicket[], signal?: AbortSignal): Promise<NewLease> {
+    return this.#alone(id, async () => {
+      const home = join(this.directory, id);
+      if (!(await isDirectory(home))) {
+        return await this.create(tickets, signal, id);
+      }
+      const lease = await this.#read(id);
+      if (!lease) throw new AdError('FILE', `lease ${id} is there already and cannot be read: delete it`);
+      const old = new Map(lease.tickets.map((t) => [basename(t.directory), t.record]));
+      const fresh = tickets.filter((t) => !old.has(t.name));
+      checkPlaces(id, old, tickets);
+      try {
+        for (const { name, ccache } of tickets) {
+          if (!(await isDirectory(join(home, name)))) await makeDirectory(join(home, name));
+          await writeFileAtomic(join(home, name, CCACHE), ccache, { mode: this.#ccacheMode });
+        }
+        signal?.throwIfAborted();
+        for (const ticket of tickets) old.set(ticket.name, recordOf(ticket, home));
+        await this.#writeMetadata(id, [...old.values()]);
+      } catch (e) {
+        for (const { name } of fresh) await this.#removeTicket(join(home, name)).catch(() => undefined);
+        throw e instanceof AdError || signal?.aborted ? e : fileError('write', home, e);
+      }
+      const undo = () => this.#takeBack(id, new Set(fresh.map((t) => t.name)));
+      return { id, directories: tickets.map((t) => join(home, t.name)), undo };
+    });
+  }
+
+  #takeBack(id: string, names: ReadonlySet<string>): Promise<void> {
+    return this.#alone(id, async () => {
+      const lease = await this.#read(id);
+      if (!lease || names.size === 0) return;
+      const records = lease.tickets.filter((t) => !names.has(basename(t.directory))).map((t) => t.record);
+      await this.#writeMetadata(id, records);
+      for (const name of names) await this.#removeTicket(join(this.directory, id, name));
+    });
+  }
+
+  #writeMetadata(id: string, records: readonly TicketRecord[]): Promise<void> {
+    const path = join(this.directory, id, `${id}_metadata.json`);
+    return writeFileAtomic(path, utf8(formatMetadata(records)), { mode: METADATA_MODE });
   }
 
   /**
@@ -211,19 +265,25 @@ export class LeaseStore {
     const removed: string[] = [];
     const inside = await entries(home);
     for (const entry of inside.filter((e) => e.isDirectory())) {
-      const account = join(home, entry.name);
-      for (const file of await entries(account)) {
-        if (file.isDirectory() || !(file.name === CCACHE || temporaryName.test(file.name))) continue;
-        const path = join(account, file.name);
-        if ((await gone(unlink(path))) && file.name === CCACHE) removed.push(path);
-      }
-      await this.#removeDirectory(account);
+      removed.push(...(await this.#removeTicket(join(home, entry.name))));
     }
     for (const file of inside) {
       if (file.isDirectory() || !(file.name.includes('_metadata') || temporaryName.test(file.name))) continue;
       await gone(unlink(join(home, file.name)));
     }
     await this.#removeDirectory(home);
+    return removed;
+  }
+
+  /** @returns the ticket cache, if there was one */
+  async #removeTicket(account: string): Promise<string[]> {
+    const removed: string[] = [];
+    for (const file of await entries(account)) {
+      if (file.isDirectory() || !(file.name === CCACHE || temporaryName.test(file.name))) continue;
+      const path = join(account, file.name);
+      if ((await gone(unlink(path))) && file.name === CCACHE) removed.push(path);
+    }
+    await this.#removeDirectory(account);
     return removed;
   }
 
@@ -246,6 +306,27 @@ export class LeaseStore {
     this.#busy.set(id, settled);
     settled.then(() => this.#busy.get(id) === settled && this.#busy.delete(id));
     return mine;
+  }
+}
+
+const recordOf = (ticket: NewTicket, lease: string): TicketRecord => ({
+  ...ticket.record,
+  serviceAccountName: ticket.account ?? ticket.name,
+  krbFilePath: join(lease, ticket.name, CCACHE),
+});
+
+/** Two tasks must not come to share a lease, nor a task a directory with another account. */
+function checkPlaces(id: string, old: ReadonlyMap<string, TicketRecord>, tickets: readonly NewTicket[]): void {
+  if ([...old.values()].some((r) => r.credspecInfo === '')) {
+    throw new AdError('INVALID_ARGUMENT', `mount path is invalid: lease ${id} is there already, made by another call`);
+  }
+  for (const { name, account = name, record } of tickets) {
+    const there = old.get(name);
+    if (!there || (there.credspecInfo === record.credspecInfo && there.serviceAccountName === account)) continue;
+    throw new AdError(
+      'INVALID_ARGUMENT',
+      `found duplicate mount paths: ${id}/${name} holds a ticket for another credentialspec`,
+    );
   }
 }
 

@@ -64,6 +64,12 @@ export function leaseIdProblem(id: string): string | undefined {
   return undefined;
 }
 
+/** One of the two parts of a mount path: a lease's id, or a directory in it. */
+export function mountPartProblem(part: string): string | undefined {
+  if (part.includes('_metadata')) return 'is the name of a metadata file';
+  return leaseIdProblem(part) ?? nameProblem(part, 255);
+}
+
 /** A directory name found in metadata: an account name, or what an older daemon let through as one. */
 export function directoryNameProblem(name: string): string | undefined {
   return leaseIdProblem(name);

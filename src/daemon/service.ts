@@ -9,6 +9,7 @@ import type { Log, LogFields } from './log.ts';
 import type { DaemonMetrics } from './metrics.ts';
 import { checkReader, parseAccounts } from './requests.ts';
 import { causeOf, StatusError, toStatus } from './status.ts';
+import { wantedBy } from './wanted.ts';
 
 type AnyCall = ServerUnaryCall<unknown, unknown>;
 type Note = (fields: LogFields) => void;
@@ -84,7 +85,7 @@ export function createService(parts: {
       async (request, signal, note) => {
         const accounts = parseAccounts(request.credspecContents);
         note({ account: accounts[0]!.name, accounts: accounts.length, domain: accounts[0]!.domain });
-        const lease = await actions.add({ kind: 'machine' }, accounts, signal);
+        const lease = await actions.add(wantedBy({ kind: 'machine' }, accounts), signal);
         note({ lease: lease.id });
         return { leaseId: lease.id, createdKerberosFilePaths: lease.directories };
       },
@@ -98,7 +99,7 @@ export function createService(parts: {
         const reader = { kind: 'password' as const, ...takeReader(request) };
         const accounts = parseAccounts(request.credspecContents, reader.domain);
         note({ account: accounts[0]!.name, accounts: accounts.length, domain: reader.domain, user: reader.username });
-        const lease = await actions.add(reader, accounts, signal);
+        const lease = await actions.add(wantedBy(reader, accounts), signal);
         note({ lease: lease.id });
         return { leaseId: lease.id, createdKerberosFilePaths: lease.directories };
       },

@@ -35,7 +35,7 @@ export type CredspecReference = S3Reference | SsmReference | FileReference;
 /** Longest reference, in UTF-16 code units: an S3 key has up to 1024 bytes. */
 const MAX_REFERENCE = 1400;
 
-const region = '[a-z]{2}(?:-[a-z]+){1,3}-[0-9]{1,2}';
+const region = '[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2}';
 const partition = 'arn:aws(?:-[a-z]+)*';
 /** Bucket names: 3 to 63 of these, beginning and ending with a letter or digit; old ones have up to 255 and `_`. */
 const s3Arn = new RegExp(`^${partition}:s3:::([A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9])/(.+)$`, 's');
