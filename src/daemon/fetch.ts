@@ -150,7 +150,8 @@ export class DirectoryEngine implements LeaseEngine {
   ): Promise<FetchOutcome> {
     if (managed instanceof AdError) return { account, error: managed };
     try {
-      const tgt = await loginManagedAccount(reader.client.context, managed, this.#realmOf(account.domain), signal);
+      const realm = this.#realmOf(account.domain);
+      const tgt = await loginManagedAccount(reader.client.context, managed, realm, signal, reader.keys);
       try {
         return {
           account: { ...account, distinguishedName: managed.distinguishedName },

@@ -3,6 +3,8 @@
  * `daemonMetrics`, so that the list there is the list in the documentation, the dashboard and the alert rules.
  */
 
+import { isAdError } from '../errors.ts';
+
 export type Labels = Readonly<Record<string, string>>;
 
 /** Seconds; a call is limited to 15 of them. */
@@ -151,6 +153,28 @@ export function daemonMetrics() {
 }
 
 export type DaemonMetrics = ReturnType<typeof daemonMetrics>;
+
+/** What the engine measures. */
+export type EngineMetrics = Pick<DaemonMetrics, 'dcSeconds' | 'dcFailures' | 'readers' | 'rc4'>;
+
+/** Runs `work` and notes how long the server took for it, or with which code it failed. */
+export async function timed<T>(
+  metrics: EngineMetrics | undefined,
+  operation: 'connect' | 'search' | 'login',
+  server: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (!metrics) return work();
+  const began = performance.now();
+  try {
+    const result = await work();
+    metrics.dcSeconds.observe({ server, operation }, (performance.now() - began) / 1000);
+    return result;
+  } catch (e) {
+    metrics.dcFailures.add({ operation, code: isAdError(e) ? e.code : 'FAULT' });
+    throw e;
+  }
+}
 
 /** The exposition: for each metric its HELP, its TYPE, its samples. */
 export function renderMetrics(metrics: DaemonMetrics): string {

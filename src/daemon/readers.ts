@@ -8,6 +8,7 @@ import type { Identity } from '../accounts/identity.ts';
 import { abortable } from '../async.ts';
 import { wipe } from '../bytes.ts';
 import { isAdError } from '../errors.ts';
+import { KeyMemory } from '../gmsa/key-memory.ts';
 import { KrbClient } from '../krb5/client.ts';
 import type { Clock, ContextOptions } from '../krb5/exchanges/context.ts';
 import { firstToAnswer } from '../krb5/network/failover.ts';
@@ -15,8 +16,10 @@ import { type Endpoint, endpointName, type Locator } from '../krb5/network/locat
 import type { Resolver } from '../krb5/network/resolver.ts';
 import { connectSealed, type SealedConnection } from '../ldap/client.ts';
 import { locateDomainControllers } from '../ldap/locate.ts';
+import { type EngineMetrics, timed } from './metrics.ts';
 
 export interface ReadersOptions {
+  readonly metrics?: EngineMetrics;
   readonly kerberos: ContextOptions;
   readonly resolver: Resolver;
   readonly locator: Locator;
@@ -33,10 +36,12 @@ export interface ReadersOptions {
   readonly maxAge?: number;
 }
 
+type Settings = Required<Omit<ReadersOptions, 'metrics'>> & Pick<ReadersOptions, 'metrics'>;
+
 const SWEEP = 10_000;
 
 export class Readers {
-  readonly #options: Required<ReadersOptions>;
+  readonly #options: Settings;
   readonly #hashKey = randomBytes(32);
   readonly #readers = new Map<string, Reader>();
   readonly #sweep: NodeJS.Timeout;
@@ -59,6 +64,7 @@ export class Readers {
     const id = createHmac('sha256', this.#hashKey).update(identity.fingerprint).digest('hex');
     wipe(identity.fingerprint);
     let reader = this.#readers.get(id);
+    this.#options.metrics?.readers.add({ result: reader ? 'hit' : 'miss' });
     if (reader) identity.secret.destroy();
     else {
       reader = new Reader(identity, this.#options, () => this.#forget(id, reader!));
@@ -96,7 +102,9 @@ interface Held {
 /** One identity: a Kerberos client and a sealed connection for each domain it reads in. */
 export class Reader {
   readonly client: KrbClient;
-  readonly #options: Required<ReadersOptions>;
+  /** Of the accounts it read. */
+  readonly keys = new KeyMemory();
+  readonly #options: Settings;
   readonly #forget: () => void;
   readonly #born: number;
   readonly #connections = new Map<string, Held>();
@@ -105,7 +113,7 @@ export class Reader {
   #users = 0;
   #retired = false;
 
-  constructor(identity: Identity, options: Required<ReadersOptions>, forget: () => void) {
+  constructor(identity: Identity, options: Settings, forget: () => void) {
     this.#options = options;
     this.#forget = forget;
     this.#born = options.clock();
@@ -155,9 +163,11 @@ export class Reader {
   }
 
   async #try(endpoint: Endpoint, signal: AbortSignal): Promise<SealedConnection> {
-    const { locator, resolver, operationTimeout } = this.#options;
+    const { locator, resolver, operationTimeout, metrics } = this.#options;
     try {
-      const connection = await connectSealed({ endpoint, client: this.client, resolver, operationTimeout, signal });
+      const connection = await timed(metrics, 'connect', endpointName(endpoint), () =>
+        connectSealed({ endpoint, client: this.client, resolver, operationTimeout, signal }),
+      );
       if (signal.aborted) connection.close(); // another DC was faster
       locator.worked(endpoint);
       return connection;
@@ -204,6 +214,7 @@ export class Reader {
       );
     }
     this.#connections.clear();
+    this.keys.destroy();
     this.client.close();
   }
 }

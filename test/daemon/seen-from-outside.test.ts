@@ -64,6 +64,9 @@ describe('a daemon with two leases', () => {
     assert.match(text, /^cf_calls_total\{method="AddNonDomainJoinedKerberosLease",status="OK"\} 2$/m);
     assert.match(text, /^cf_calls_total\{method="AddNonDomainJoinedKerberosLease",status="FAILED_PRECONDITION"\} 1$/m);
     assert.match(text, /^cf_ticket_remaining_seconds\{account="WebApp02",domain="corp\.example"\} 3\d{4}(\.\d+)?$/m);
+    assert.match(text, /^cf_domain_controller_seconds_count\{server="localhost:\d+",operation="connect"\} 1$/m);
+    assert.match(text, /^cf_domain_controller_seconds_count\{server="CORP\.EXAMPLE",operation="login"\} 3$/m);
+    assert.match(text, /^cf_reader_cache_total\{result="hit"\} 2$/m);
     assert.ok(!text.includes('Seen-1'));
   });
 });
