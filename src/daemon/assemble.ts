@@ -10,13 +10,14 @@ import { DnsResolver } from '../krb5/network/resolver.ts';
 import { TcpTransport } from '../krb5/network/tcp.ts';
 import { LDAP_PORT } from '../ldap/locate.ts';
 import type { DaemonConfig } from './config.ts';
-import { DirectoryEngine } from './fetch.ts';
+import { DirectoryEngine, type EngineOptions } from './fetch.ts';
 import type { Log } from './log.ts';
 
 /** @throws AdError INVALID_ARGUMENT or FILE when krb5.conf or a server name cannot be used */
 export async function createEngine(
   config: Pick<DaemonConfig, 'domainControllers' | 'krb5Config' | 'keytab'>,
   log: Log,
+  readSecret?: EngineOptions['readSecret'],
 ): Promise<DirectoryEngine> {
   const krb5 = await loadKrb5Config(config.krb5Config, process.env);
   const resolver = new DnsResolver();
@@ -37,6 +38,7 @@ export async function createEngine(
     realmOf: (domain) => realmOfHost(krb5, domain) ?? domain.toUpperCase(),
     keytab: (config.keytab ?? krb5.defaultKeytabName ?? DEFAULT_KEYTAB).replace(/^FILE:/, ''),
     log,
+    ...(readSecret && { readSecret }),
   });
 }
 

@@ -7,16 +7,19 @@ import type { Identity } from '../accounts/identity.ts';
 import { machineIdentity } from '../accounts/keytab.ts';
 import { passwordIdentity } from '../accounts/password.ts';
 import { parseUserSecret } from '../accounts/secret.ts';
+import { fromDer } from '../asn1.ts';
 import { mapLimited } from '../async.ts';
 import { wipe } from '../bytes.ts';
 import { AdError, isAdError, messageOf } from '../errors.ts';
 import { type ManagedAccount, readManagedAccounts } from '../gmsa/account.ts';
 import { loginManagedAccount } from '../gmsa/login.ts';
 import type { Credentials } from '../krb5/credentials.ts';
-import { DEFAULT_ETYPES } from '../krb5/crypto/index.ts';
+import { DEFAULT_ETYPES, findProfile } from '../krb5/crypto/index.ts';
 import { writeCCache } from '../krb5/files/ccache.ts';
+import { Ticket } from '../krb5/messages.ts';
 import type { FetchOutcome, FetchRequest, GmsaRef, LeaseEngine, ReaderIdentity } from './engine.ts';
 import type { Log } from './log.ts';
+import { timed } from './metrics.ts';
 import { type Reader, Readers, type ReadersOptions } from './readers.ts';
 import { checkedSecret } from './requests.ts';
 
@@ -130,7 +133,9 @@ export class DirectoryEngine implements LeaseEngine {
     for (let attempt = 1; ; attempt++) {
       const connection = await reader.connection(domain, signal);
       try {
-        return await readManagedAccounts(connection, domain, names, signal);
+        return await timed(this.#options.metrics, 'search', connection.server, () =>
+          readManagedAccounts(connection, domain, names, signal),
+        );
       } catch (e) {
         if (!isAdError(e, 'UNREACHABLE') || attempt > 1) throw e;
         this.#options.log?.warn('domain controller lost, trying again', {
@@ -151,7 +156,10 @@ export class DirectoryEngine implements LeaseEngine {
     if (managed instanceof AdError) return { account, error: managed };
     try {
       const realm = this.#realmOf(account.domain);
-      const tgt = await loginManagedAccount(reader.client.context, managed, realm, signal, reader.keys);
+      const tgt = await timed(this.#options.metrics, 'login', realm, () =>
+        loginManagedAccount(reader.client.context, managed, realm, signal, reader.keys),
+      );
+      this.#noteWeakTicket(account.name, tgt);
       try {
         return {
           account: { ...account, distinguishedName: managed.distinguishedName },
@@ -166,6 +174,14 @@ export class DirectoryEngine implements LeaseEngine {
       if (isAdError(e) && !isAdError(e, 'TIMEOUT', 'ABORTED')) return { account, error: e };
       throw e;
     }
+  }
+
+  /** Domains are switching RC4 off: whoever still gets such a ticket is named. */
+  #noteWeakTicket(account: string, tgt: Credentials): void {
+    const { etype } = fromDer(Ticket, tgt.ticket).encPart;
+    if (!findProfile(etype)?.weak && !findProfile(tgt.key.etype)?.weak) return;
+    this.#options.metrics?.rc4.add({ account });
+    this.#options.log?.warn('the domain gave a ticket with a weak encryption type', { account });
   }
 
   async close(): Promise<void> {

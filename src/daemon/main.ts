@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { messageOf } from '../errors.ts';
 import { UsageError } from '../flags.ts';
 import { version } from '../version.ts';
+import { lazyAws } from './aws.ts';
 import { type DaemonConfig, parseCommand, usage } from './config.ts';
 import { SOCKET_NAME, startDaemon } from './daemon.ts';
 import type { LeaseEngine } from './engine.ts';
@@ -32,7 +33,9 @@ async function run(config: DaemonConfig, warnings: readonly string[]): Promise<n
     log.error('a fault in the daemon', { error: error instanceof Error ? (error.stack ?? error) : error });
     process.exit(1);
   });
-  const engine = lazyEngine(async () => (await import('./assemble.ts')).createEngine(config, log), log);
+  // The instance's role; the ARN calls have keys of their own.
+  const aws = lazyAws({});
+  const engine = lazyEngine(async () => (await import('./assemble.ts')).createEngine(config, log, aws.secret), log);
   try {
     const daemon = await startDaemon({ config, engine, log });
     log.info('listening', { address: daemon.address, path: config.krbDir, version: version(), pid: process.pid });
@@ -41,6 +44,7 @@ async function run(config: DaemonConfig, warnings: readonly string[]): Promise<n
     log.info(`stopping on ${await stopped}`);
     nextSignal().then(() => process.exit(1));
     await daemon.close();
+    aws.close();
     log.info('stopped');
     return 0;
   } catch (error) {
