@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { brotliCompressSync } from 'node:zlib';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -34,47 +35,63 @@ const withoutProtoLoader = {
   },
 };
 
+/** An ES module of its own in one string: CommonJS that takes Node's modules and the shared errors from outside. */
+async function asText(entryPoint) {
+  const { outputFiles } = await build({
+    ...common,
+    entryPoints: [entryPoint],
+    format: 'cjs',
+    write: false,
+    plugins: [
+      {
+        name: 'shared-errors',
+        setup({ onResolve }) {
+          onResolve({ filter: /\/errors\.ts$/ }, ({ path, resolveDir }) =>
+            join(resolveDir, path) === join(root, 'src/errors.ts') ? { path: 'shared:errors', external: true } : null,
+          );
+        },
+      },
+    ],
+  });
+  return outputFiles[0].text;
+}
+
 /**
- * What the daemon needs only after it is ready (`import('./assemble.ts')`, the half that speaks Kerberos and LDAP) goes
- * into the file as a string, compiled when it is asked for: the parser would otherwise walk through it, at every start,
- * before the first line runs. Both halves must know the same error classes, so that module is handed in.
+ * What the daemon needs only later goes into its file as a string, compiled when it is asked for: the parser would
+ * otherwise walk through it, at every start, before the first line runs. All parts must know the same error classes, so
+ * that module is handed in. The part for AWS, which most daemons never need, is compressed.
  */
-const lateEngine = {
-  name: 'late-engine',
+const lateParts = {
+  './assemble.ts': { file: 'src/daemon/assemble.ts', exports: ['createEngine'], packed: false },
+  '../accounts/aws/session.ts': { file: 'src/accounts/aws/session.ts', exports: ['openAws'], packed: true },
+};
+
+const late = {
+  name: 'late',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^\.\/assemble\.ts$/ }, () => ({ path: 'engine', namespace: 'late' }));
-    onLoad({ filter: /.*/, namespace: 'late' }, async () => {
-      const late = await build({
-        ...common,
-        entryPoints: ['src/daemon/assemble.ts'],
-        format: 'cjs',
-        write: false,
-        plugins: [
-          {
-            name: 'shared-errors',
-            setup(inner) {
-              inner.onResolve({ filter: /\/errors\.ts$/ }, ({ path, resolveDir }) =>
-                join(resolveDir, path) === join(root, 'src/errors.ts')
-                  ? { path: 'shared:errors', external: true }
-                  : null,
-              );
-            },
-          },
-        ],
-      });
+    onResolve({ filter: /\.ts$/ }, ({ path, kind }) =>
+      kind === 'dynamic-import' && path in lateParts ? { path, namespace: 'late' } : null,
+    );
+    onLoad({ filter: /.*/, namespace: 'late' }, async ({ path }) => {
+      const { file, exports, packed } = lateParts[path];
+      const text = await asText(file);
+      const source = packed
+        ? `brotliDecompressSync(Buffer.from(${JSON.stringify(brotliCompressSync(text).toString('base64'))}, 'base64')).toString()`
+        : JSON.stringify(text);
       return {
         resolveDir: root,
         contents: `
           import { createRequire } from 'node:module';
           import { compileFunction } from 'node:vm';
+          ${packed ? "import { brotliDecompressSync } from 'node:zlib';" : ''}
           import * as errors from './src/errors.ts';
           const nodeRequire = createRequire(import.meta.url);
           const module = { exports: {} };
-          const run = compileFunction(${JSON.stringify(late.outputFiles[0].text)}, ['module', 'exports', 'require'], {
-            filename: 'credentials-fetcherd-engine.cjs',
+          const run = compileFunction(${source}, ['module', 'exports', 'require'], {
+            filename: 'credentials-fetcherd/${file}',
           });
           run(module, module.exports, (id) => (id === 'shared:errors' ? errors : nodeRequire(id)));
-          export const createEngine = module.exports.createEngine;`,
+          ${exports.map((name) => `export const ${name} = module.exports.${name};`).join('\n')}`,
       };
     });
   },
@@ -90,7 +107,7 @@ for (const [name, entry] of Object.entries(programs)) {
     entryPoints: [entry],
     outfile,
     format: 'esm',
-    plugins: [withoutProtoLoader, lateEngine],
+    plugins: [withoutProtoLoader, late],
     // CommonJS packages inside an ES module need a require() for Node's own modules.
     banner: {
       js: `#!/usr/bin/env node\nimport{createRequire as bundleRequire}from'node:module';const require=bundleRequire(import.meta.url);`,

@@ -17,7 +17,7 @@ import type { Log } from './log.ts';
 export async function createEngine(
   config: Pick<DaemonConfig, 'domainControllers' | 'krb5Config' | 'keytab'>,
   log: Log,
-  readSecret?: EngineOptions['readSecret'],
+  extras: Pick<EngineOptions, 'readSecret' | 'metrics'> = {},
 ): Promise<DirectoryEngine> {
   const krb5 = await loadKrb5Config(config.krb5Config, process.env);
   const resolver = new DnsResolver();
@@ -38,7 +38,7 @@ export async function createEngine(
     realmOf: (domain) => realmOfHost(krb5, domain) ?? domain.toUpperCase(),
     keytab: (config.keytab ?? krb5.defaultKeytabName ?? DEFAULT_KEYTAB).replace(/^FILE:/, ''),
     log,
-    ...(readSecret && { readSecret }),
+    ...extras,
   });
 }
 

@@ -1,4 +1,5 @@
 /** What the daemon can be told: flags first, then the environment, then the defaults that clients expect. */
+import { isSecretId } from '../accounts/aws/arn.ts';
 import { type FlagOptions, parseFlags, UsageError } from '../flags.ts';
 import { type LogLevel, logLevels } from './log.ts';
 
@@ -20,6 +21,8 @@ export interface DaemonConfig {
   readonly keytab: string | undefined;
   /** Where metrics are served; undefined: nowhere. */
   readonly metrics: string | undefined;
+  /** The secret, by name or ARN, whose user reads for AddKerberosLease instead of the machine; undefined: none. */
+  readonly secretId: string | undefined;
   readonly socketMode: number;
   readonly ccacheMode: number;
 }
@@ -68,6 +71,13 @@ const settings = {
     fallback: '',
     help: "the machine account's keys, else /etc/krb5.keytab",
   },
+  aws_sm_secret_name: {
+    env: 'CREDENTIALS_FETCHER_SECRET_NAME_FOR_DOMAINLESS_GMSA',
+    value: 'NAME',
+    short: 's',
+    fallback: '',
+    help: "secret of AWS Secrets Manager with the user that reads in the machine account's place",
+  },
 } as const;
 
 type Setting = keyof typeof settings;
@@ -105,7 +115,9 @@ export function parseCommand(argv: readonly string[], env: Readonly<Record<strin
     // Taken and ignored, as ever; scripts pass it.
     verbosity: { type: 'string', short: 'v' },
   };
-  for (const flag of Object.keys(settings)) options[flag] = { type: 'string' };
+  for (const [flag, setting] of Object.entries(settings)) {
+    options[flag] = { type: 'string', ...('short' in setting && { short: setting.short }) };
+  }
   const { flags } = parseFlags(argv, options);
   if (flags.help) return { action: 'help' };
   if (flags.version) return { action: 'version' };
@@ -130,6 +142,13 @@ export function parseCommand(argv: readonly string[], env: Readonly<Record<strin
     if (!found) throw new UsageError(`${source(name)} is ${quote(value)}, but must be one of ${choices.join(', ')}`);
     return found;
   };
+  const secretId = (): string | undefined => {
+    const id = get('aws_sm_secret_name');
+    if (id === '' || isSecretId(id)) return id || undefined;
+    throw new UsageError(
+      `${source('aws_sm_secret_name')} is ${quote(id)}, which is neither a secret's name nor its ARN`,
+    );
+  };
   const config: DaemonConfig = {
     krbDir: directory('krb-dir'),
     socketDir: directory('socket-dir'),
@@ -143,6 +162,7 @@ export function parseCommand(argv: readonly string[], env: Readonly<Record<strin
     krb5Config: get('krb5-config') || undefined,
     keytab: get('keytab') || undefined,
     metrics: get('metrics') || undefined,
+    secretId: secretId(),
     socketMode: 0o660,
     ccacheMode: 0o600,
   };

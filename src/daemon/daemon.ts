@@ -1,7 +1,9 @@
 /** The daemon as a function: everything it needs is handed in, and `close` ends all of it. */
 import type net from 'node:net';
 import { join } from 'node:path';
+import type { OpenAws } from '../accounts/aws/types.ts';
 import { version } from '../version.ts';
+import { lazyAws } from './aws.ts';
 import type { DaemonConfig } from './config.ts';
 import type { LeaseEngine } from './engine.ts';
 import { Jobs, type Timers } from './jobs.ts';
@@ -20,9 +22,11 @@ export interface Daemon {
 
 export interface DaemonParts {
   readonly config: Pick<DaemonConfig, 'krbDir' | 'socketDir'> &
-    Partial<Pick<DaemonConfig, 'socketMode' | 'ccacheMode' | 'metrics'>>;
+    Partial<Pick<DaemonConfig, 'socketMode' | 'ccacheMode' | 'metrics' | 'secretId'>>;
   readonly engine: LeaseEngine;
   readonly log: Log;
+  /** How the ARN calls reach AWS; the SDK when absent. */
+  readonly openAws?: OpenAws;
   /** Shared with the engine; made here when absent. */
   readonly metrics?: DaemonMetrics;
   readonly timers?: Timers;
@@ -50,13 +54,15 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     const waiting: net.Socket[] = [];
     let serve = (connection: net.Socket): void => void waiting.push(connection);
     listener.on('connection', (connection) => serve(connection));
-    const [{ createServer }, { createService }, { createActions }, { LeaseStore }, { Overview }] = await Promise.all([
-      import('./server.ts'),
-      import('./service.ts'),
-      import('./actions.ts'),
-      import('./leases.ts'),
-      import('./overview.ts'),
-    ]);
+    const [{ createServer }, { createService }, { createActions }, { createArnActions }, { LeaseStore }, { Overview }] =
+      await Promise.all([
+        import('./server.ts'),
+        import('./service.ts'),
+        import('./actions.ts'),
+        import('./arn.ts'),
+        import('./leases.ts'),
+        import('./overview.ts'),
+      ]);
     const { krbDir: directory, ccacheMode } = config;
     const store = new LeaseStore({ directory, log, ...(ccacheMode === undefined ? {} : { ccacheMode }) });
     await store.open();
@@ -67,8 +73,10 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     });
     const metrics = parts.metrics ?? daemonMetrics();
     const overview = new Overview({ store, version: version(), clock: Date.now });
+    const actions = createActions({ engine, store, log });
+    const arnActions = createArnActions({ actions, store, openAws: parts.openAws ?? lazyAws, log });
     const server = createServer(
-      createService({ actions: createActions({ engine, store, log }), jobs, log, metrics }),
+      createService({ actions, arnActions, jobs, log, metrics, secretId: config.secretId }),
       overview,
     );
     serve = server.serve;

@@ -8,6 +8,7 @@ import { type DaemonConfig, parseCommand, usage } from './config.ts';
 import { SOCKET_NAME, startDaemon } from './daemon.ts';
 import type { LeaseEngine } from './engine.ts';
 import { createLog, fileSink, type Log, stderrSink } from './log.ts';
+import { daemonMetrics } from './metrics.ts';
 
 /** Runs the program; the result is its exit code. Tests and other programs use `startDaemon` instead. */
 export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -35,9 +36,13 @@ async function run(config: DaemonConfig, warnings: readonly string[]): Promise<n
   });
   // The instance's role; the ARN calls have keys of their own.
   const aws = lazyAws({});
-  const engine = lazyEngine(async () => (await import('./assemble.ts')).createEngine(config, log, aws.secret), log);
+  const metrics = daemonMetrics();
+  const engine = lazyEngine(
+    async () => (await import('./assemble.ts')).createEngine(config, log, { readSecret: aws.secret, metrics }),
+    log,
+  );
   try {
-    const daemon = await startDaemon({ config, engine, log });
+    const daemon = await startDaemon({ config, engine, log, metrics });
     log.info('listening', { address: daemon.address, path: config.krbDir, version: version(), pid: process.pid });
     // The rest of the code is loaded a moment later: it must not delay the first answers, nor the first lease.
     setTimeout(() => engine.preload(), 200).unref();

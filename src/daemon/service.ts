@@ -2,14 +2,18 @@
 import { randomBytes } from 'node:crypto';
 import type { handleUnaryCall, ServerUnaryCall, ServiceError } from '@grpc/grpc-js';
 import { hex } from '../bytes.ts';
-import type { CredentialsFetcherServiceServer } from '../proto/generated/credentialsfetcher.ts';
+import type {
+  CreateKerberosArnLeaseResponse,
+  CredentialsFetcherServiceServer,
+} from '../proto/generated/credentialsfetcher.ts';
 import type { Actions } from './actions.ts';
+import { type ArnActions, parseMounts, takeAccess } from './arn.ts';
 import type { Jobs } from './jobs.ts';
 import type { Log, LogFields } from './log.ts';
 import type { DaemonMetrics } from './metrics.ts';
 import { checkReader, parseAccounts } from './requests.ts';
-import { causeOf, StatusError, toStatus } from './status.ts';
-import { wantedBy } from './wanted.ts';
+import { causeOf, toStatus } from './status.ts';
+import { machineOrSecret, wantedBy } from './wanted.ts';
 
 type AnyCall = ServerUnaryCall<unknown, unknown>;
 type Note = (fields: LogFields) => void;
@@ -17,11 +21,14 @@ type Note = (fields: LogFields) => void;
 /** The handlers of the service; every one of them answers, whatever happens. */
 export function createService(parts: {
   actions: Actions;
+  arnActions: ArnActions;
+  /** The secret whose user reads for AddKerberosLease instead of the machine. */
+  secretId?: string | undefined;
   jobs: Jobs;
   log: Log;
   metrics: Pick<DaemonMetrics, 'calls' | 'callSeconds'>;
 }): CredentialsFetcherServiceServer {
-  const { actions, jobs, log, metrics } = parts;
+  const { actions, arnActions, jobs, log, metrics } = parts;
 
   /** Makes a handler of a function from request to response. `undo` runs when nobody is left to hear the answer. */
   function unary<Request, Response>(
@@ -67,14 +74,8 @@ export function createService(parts: {
     };
   }
 
-  const unimplemented =
-    (method: string): handleUnaryCall<unknown, never> =>
-    (_call, callback) => {
-      const status = toStatus(
-        new StatusError('UNIMPLEMENTED', `ERROR: ${method} is not supported by this version yet`),
-      );
-      callback({ code: status.code, details: status.text } as ServiceError);
-    };
+  /** An ARN lease may join one that is there already, and then only what is new is taken back. */
+  const undoOf = new WeakMap<CreateKerberosArnLeaseResponse, () => Promise<unknown>>();
 
   return {
     healthCheck: (_call, callback) => callback(null, { status: 'OK' }),
@@ -85,7 +86,7 @@ export function createService(parts: {
       async (request, signal, note) => {
         const accounts = parseAccounts(request.credspecContents);
         note({ account: accounts[0]!.name, accounts: accounts.length, domain: accounts[0]!.domain });
-        const lease = await actions.add(wantedBy({ kind: 'machine' }, accounts), signal);
+        const lease = await actions.add(machineOrSecret(accounts, parts.secretId), signal);
         note({ lease: lease.id });
         return { leaseId: lease.id, createdKerberosFilePaths: lease.directories };
       },
@@ -124,8 +125,33 @@ export function createService(parts: {
       return { leaseId: request.leaseId, deletedKerberosFilePaths: deleted };
     }),
 
-    addKerberosArnLease: unimplemented('AddKerberosArnLease'),
-    renewKerberosArnLease: unimplemented('RenewKerberosArnLease'),
+    addKerberosArnLease: unary(
+      'AddKerberosArnLease',
+      'adding a lease',
+      async (request, signal, note) => {
+        const access = takeAccess(request);
+        const mounted = parseMounts(request.credspecArns);
+        note({ lease: mounted[0]!.leaseId, accounts: mounted.length });
+        const lease = await arnActions.add(mounted, access, signal);
+        const response: CreateKerberosArnLeaseResponse = {
+          leaseId: lease.id,
+          krbTicketResponseMap: mounted.map(({ reference }, i) => ({
+            credspecArns: reference.text,
+            createdKerberosFilePaths: lease.directories[i]!,
+          })),
+        };
+        undoOf.set(response, lease.undo);
+        return response;
+      },
+      async (response) => undoOf.get(response)?.(),
+    ),
+
+    renewKerberosArnLease: unary('RenewKerberosArnLease', 'renewing leases', async (request, signal, note) => {
+      const access = takeAccess(request);
+      const renewed = await arnActions.renew(access, signal);
+      note({ count: renewed.length });
+      return { status: 'successful' };
+    }),
   };
 }
 

@@ -1,4 +1,5 @@
 /** Tickets wanted by one call: asked for reader by reader, all at once, with every failure told apart. */
+import { secretRegion } from '../accounts/aws/arn.ts';
 import { copy, utf8, wipe } from '../bytes.ts';
 import { AdError } from '../errors.ts';
 import { type FetchedTicket, type FetchOutcome, isFailure, type LeaseEngine, type ReaderIdentity } from './engine.ts';
@@ -34,6 +35,25 @@ export function domainlessUser(reader: Reader): string {
 
 export const wantedBy = (reader: Reader, accounts: readonly RequestedAccount[]): Wanted[] =>
   accounts.map((account) => ({ reader, account }));
+
+/**
+ * Who reads for a machine: the user in the daemon's own secret if it has one, else the one in the credspec's, else the
+ * machine itself.
+ * @throws AdError INVALID_ARGUMENT when a credspec names something else than a secret
+ */
+export function machineOrSecret(accounts: readonly RequestedAccount[], secretId: string | undefined): Wanted[] {
+  const readers = new Map<string, Reader>();
+  return accounts.map((account) => {
+    const id = secretId ?? account.credentialArn;
+    if (id !== '' && id !== secretId && secretRegion(id) === undefined) {
+      const what = `${account.name}: CredentialArn names no secret of the Secrets Manager`;
+      throw new AdError('INVALID_ARGUMENT', `invalid secrets manager arn: ${what}`);
+    }
+    const reader = readers.get(id) ?? (id === '' ? { kind: 'machine' } : { kind: 'secret', secretId: id });
+    readers.set(id, reader);
+    return { reader, account };
+  });
+}
 
 const keyOf = (account: { name: string; domain: string }): string => `${account.name}@${account.domain}`.toLowerCase();
 
