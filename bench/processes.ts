@@ -26,12 +26,14 @@ export async function run(scene: Scene): Promise<Row[]> {
   const chain = await programs(scene, gmsa);
   const daemon = await startDaemon(scene);
   const readers = newReaders(scene);
+  const others = scene.gmsas.slice(1).values();
   try {
     const veryFirst = await daemon.lease(readers.next().value, gmsa);
     const rounds = await inTurns(ROUNDS, {
       programs: () => timed(chain),
       'new reader': () => daemon.lease(readers.next().value, gmsa),
       warm: () => daemon.lease(scene.reader, gmsa),
+      'other account': () => daemon.lease(scene.reader, others.next().value ?? gmsa),
     });
     return [
       {
@@ -47,6 +49,12 @@ export async function run(scene: Scene): Promise<Row[]> {
         unit: 'x',
         limit: { at: '<=', value: 0.15 },
         note: rounds.describe('warm'),
+      },
+      {
+        what: 'warm lease of an account not seen before / programs',
+        value: rounds.ratio('other account', 'programs'),
+        unit: 'x',
+        note: `its key has to be derived: ${rounds.describe('other account')}`,
       },
       { what: 'the very first lease after a start', value: veryFirst, unit: 'ms', note: 'once, nothing compiled yet' },
     ];

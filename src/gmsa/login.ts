@@ -8,12 +8,14 @@ import type { ExchangeContext } from '../krb5/exchanges/context.ts';
 import { activeDirectorySalt, principal } from '../krb5/principal.ts';
 import { DerivingSecret, type KeyHint } from '../krb5/secret.ts';
 import type { ManagedAccount } from './account.ts';
+import type { KeyMemory } from './key-memory.ts';
 import { deriveKeys, validPasswords } from './keys.ts';
 
 /**
  * A ticket-granting ticket for the account. The salt is assumed by the computer rule (MS-KILE 3.1.1.2), which saves a
  * round trip; when the KDC refuses, its own salt is used. Around a roll of the password both are tried in the order of
  * their validity.
+ * @param keys remembers what the passwords are made into, for later logins
  * @throws as `asExchange`
  */
 export async function loginManagedAccount(
@@ -21,10 +23,11 @@ export async function loginManagedAccount(
   account: ManagedAccount,
   realm: string,
   signal?: AbortSignal,
+  keys?: KeyMemory,
 ): Promise<Credentials> {
   let refusal: AdError | undefined;
   for (const password of validPasswords(account.password)) {
-    const secret = managedSecret(password, account.samAccountName, realm, context.permittedEtypes);
+    const secret = managedSecret(password, account.samAccountName, realm, context.permittedEtypes, keys);
     try {
       return await asExchange(context, { client: principal(realm, account.samAccountName), secret, signal });
     } catch (e) {
@@ -43,13 +46,14 @@ function managedSecret(
   samName: string,
   realm: string,
   etypes: readonly number[],
+  keys: KeyMemory | undefined,
 ): DerivingSecret {
   const own = copy(password);
   return new DerivingSecret({
     etypes,
     defaultSalt: activeDirectorySalt('computer', samName, realm),
     guess: true,
-    derive: (hint) => deriveKey(own, hint),
+    derive: (hint) => keys?.get(own, hint, () => deriveKey(own, hint)) ?? deriveKey(own, hint),
     wipe: () => wipe(own),
   });
 }

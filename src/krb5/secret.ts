@@ -29,7 +29,9 @@ export interface Secret {
   destroy(): void;
 }
 
-const hintId = (hint: KeyHint): string => `${hint.etype}|${hint.salt ?? ''}|${hint.params ? hex(hint.params) : ''}`;
+/** Two hints give the same key of a password when these are equal. */
+export const hintId = (hint: KeyHint): string =>
+  `${hint.etype}|${hint.salt ?? ''}|${hint.params ? hex(hint.params) : ''}`;
 
 /** Salts come from answers that nobody signed: this many keys are kept, so that forgers cannot fill the memory. */
 const MAX_KEYS = 16;
