@@ -1,4 +1,7 @@
 /** Sealed LDAP to Active Directory, `credentials-fetcher/ldap`. */
+
+// The filters a search takes; values in them are data, whatever characters they hold.
+export { AndFilter, EqualityFilter, NotFilter, OrFilter, PresenceFilter } from 'ldapts';
 export {
   connectSealed,
   type LdapEntry,
