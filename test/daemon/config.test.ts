@@ -26,6 +26,8 @@ describe('configuration', () => {
       domainControllers: [],
       krb5Config: undefined,
       keytab: undefined,
+      metrics: undefined,
+      secretId: undefined,
       socketMode: 0o660,
       ccacheMode: 0o600,
     });
@@ -45,6 +47,14 @@ describe('configuration', () => {
     assert.deepEqual([c.krbDir, c.socketDir, c.loggingDir, c.logLevel], ['/k', '/s', '/l', 'debug']);
     assert.deepEqual([c.krb5Config, c.keytab], ['/a:/b', 'FILE:/t']);
     assert.deepEqual(c.domainControllers, ['dc1.example.com', 'dc2.example.com']);
+  });
+
+  test("takes the secret's name under the names that scripts know", () => {
+    const name = 'CREDENTIALS_FETCHER_SECRET_NAME_FOR_DOMAINLESS_GMSA';
+    assert.equal(config([], { [name]: 'aws/reader' }).secretId, 'aws/reader');
+    assert.equal(config(['--aws_sm_secret_name', 'flag'], { [name]: 'aws/reader' }).secretId, 'flag');
+    assert.equal(config(['-s', 'short']).secretId, 'short');
+    refuses(['-s', 'two words'], {}, '--aws_sm_secret_name', 'neither');
   });
 
   test('prefers flags to the environment', () => {

@@ -73,13 +73,15 @@ export interface Running {
 
 export async function run(
   t: TestContext,
-  options: { answer?: Answer; log?: Log } & Partial<Omit<DaemonParts, 'engine' | 'config' | 'log'>> = {},
+  options: { answer?: Answer; log?: Log; secretId?: string } & Partial<
+    Omit<DaemonParts, 'engine' | 'config' | 'log'>
+  > = {},
 ): Promise<Running> {
-  const { answer, log = silentLog, ...parts } = options;
+  const { answer, log = silentLog, secretId, ...parts } = options;
   const directory = await scratchDirectory(t);
   const engine = new FakeEngine(answer);
   const krbDir = join(directory, 'krbdir');
-  const config = { krbDir, socketDir: join(directory, 'socket') };
+  const config = { krbDir, socketDir: join(directory, 'socket'), secretId };
   const daemon = await startDaemon({ config, engine, log, graceMs: 200, ...parts });
   const client = createClient({ address: daemon.address });
   t.after(async () => {

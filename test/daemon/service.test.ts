@@ -367,16 +367,6 @@ describe('deleting', () => {
 });
 
 describe('the service', () => {
-  test('does not have the ARN calls yet, and says so', async (t) => {
-    const { daemon } = await run(t);
-    const client = new CredentialsFetcherServiceClient(daemon.address, credentials.createInsecure());
-    t.after(() => client.close());
-    const request = { credspecArns: [], accessKeyId: '', secretAccessKey: '', sessionToken: '', region: '' };
-    const error = await new Promise<ServiceError | null>((resolve) => client.addKerberosArnLease(request, resolve));
-    assert.equal(error?.code, 12);
-    assert.match(error?.details ?? '', /AddKerberosArnLease is not supported/);
-  });
-
   test('answers at the paths of the contract', async (t) => {
     const { daemon } = await run(t);
     const identity = (b: Buffer): Buffer => b;

@@ -7,6 +7,8 @@ import { callerAccount } from './sts.ts';
 import type { Aws, AwsOptions } from './types.ts';
 
 export function openAws({ keys, region }: AwsOptions): Aws {
+  // The SDK's advice about versions of its own to come is for those who build this, not for those who run it.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   let s3: Promise<S3> | undefined;
   let account: Promise<string> | undefined;
   const secrets = new Map<string | undefined, Promise<Secrets>>();
