@@ -71,6 +71,7 @@ export class Locator {
     const now = this.#options.clock();
     let cached = this.#cache.get(srvName);
     if (!cached || cached.until <= now) {
+      for (const [name, old] of this.#cache) if (old.until <= now) this.#cache.delete(name);
       cached = { until: now + this.#options.keep, endpoints: this.#ask(srvName) };
       this.#cache.set(srvName, cached);
       cached.endpoints.catch(() => this.#cache.delete(srvName));
@@ -94,7 +95,9 @@ export class Locator {
 
   /** Notes that a server did not answer. */
   failed(endpoint: Endpoint): void {
-    this.#failed.set(endpointName(endpoint), this.#options.clock() + this.#options.avoid);
+    const now = this.#options.clock();
+    for (const [name, until] of this.#failed) if (until <= now) this.#failed.delete(name);
+    this.#failed.set(endpointName(endpoint), now + this.#options.avoid);
   }
 
   /** Notes that a server answered. */
