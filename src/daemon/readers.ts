@@ -7,7 +7,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import type { Identity } from '../accounts/identity.ts';
 import { abortable } from '../async.ts';
 import { wipe } from '../bytes.ts';
-import { isAdError } from '../errors.ts';
+import { AdError, isAdError } from '../errors.ts';
 import { KeyMemory } from '../gmsa/key-memory.ts';
 import { KrbClient } from '../krb5/client.ts';
 import type { Clock, ContextOptions } from '../krb5/exchanges/context.ts';
@@ -28,6 +28,8 @@ export interface ReadersOptions {
   readonly domainControllers?: readonly Endpoint[];
   /** How long a DC may be silent before the next is tried beside it, ms. */
   readonly stagger?: number;
+  /** Limit for a sealed connection to some DC of a domain, tickets included, ms. */
+  readonly connectTimeout?: number;
   /** Limit of one LDAP operation, ms. */
   readonly operationTimeout?: number;
   /** A reader not used for this long is dropped, ms. */
@@ -50,6 +52,7 @@ export class Readers {
     this.#options = {
       domainControllers: [],
       stagger: 1000,
+      connectTimeout: 10_000,
       operationTimeout: 4000,
       idle: 5 * 60_000,
       maxAge: 15 * 60_000,
@@ -151,15 +154,26 @@ export class Reader {
   }
 
   async #connect(domain: string): Promise<SealedConnection> {
-    const { locator, domainControllers, stagger } = this.#options;
+    const { locator, domainControllers, stagger, connectTimeout } = this.#options;
     const servers = await locateDomainControllers(domain, locator, domainControllers);
-    return firstToAnswer(servers, (endpoint, signal) => this.#try(endpoint, signal), endpointName, {
-      stagger,
-      signal: this.#closing.signal,
-      doing: `connecting to a domain controller of ${domain}`,
-      // A DC whose service principal is missing is as good as down; a wrong password is wrong everywhere.
-      goesOn: (e) => isAdError(e, 'UNREACHABLE', 'UNKNOWN_SERVICE', 'REPLY_REJECTED', 'MALFORMED'),
-    });
+    // Those who wait have deadlines of their own, but a server that never answers must not keep the attempt alive, or
+    // every later request would wait for it too.
+    const deadline = AbortSignal.timeout(connectTimeout);
+    try {
+      return await firstToAnswer(servers, (endpoint, signal) => this.#try(endpoint, signal), endpointName, {
+        stagger,
+        signal: AbortSignal.any([this.#closing.signal, deadline]),
+        doing: `connecting to a domain controller of ${domain}`,
+        // A DC whose service principal is missing is as good as down; a wrong password is wrong everywhere.
+        goesOn: (e) => isAdError(e, 'UNREACHABLE', 'UNKNOWN_SERVICE', 'REPLY_REJECTED', 'MALFORMED'),
+        overtaken: (endpoint) => locator.failed(endpoint),
+      });
+    } catch (e) {
+      if (!deadline.aborted || !isAdError(e, 'TIMEOUT')) throw e;
+      const tried = servers.map(endpointName).join(', ');
+      const message = `no domain controller of ${domain} answered within ${connectTimeout} ms (${tried})`;
+      throw new AdError('UNREACHABLE', message, { domain }, e);
+    }
   }
 
   async #try(endpoint: Endpoint, signal: AbortSignal): Promise<SealedConnection> {

@@ -95,6 +95,8 @@ export interface ForeignClient {
   /** Calls are answered in their order. @param deadline seconds */
   call(method: string, request: object, deadline?: number): Promise<RpcAnswer>;
   close(): void;
+  /** Ends it in the middle of whatever it does. */
+  kill(): void;
 }
 
 /** Debian's Python gRPC client, with stubs generated from the project's proto. */
@@ -114,6 +116,7 @@ export function foreignClient(socket: string): ForeignClient {
         child.stdin!.write(`${JSON.stringify([method, request, deadline])}\n`);
       }),
     close: () => child.stdin!.end(),
+    kill: () => void child.kill('SIGKILL'),
   };
 }
 

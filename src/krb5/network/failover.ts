@@ -2,7 +2,7 @@
 import { deferred } from '../../async.ts';
 import { AdError, abortError, isAdError, messageOf, throwIfAborted } from '../../errors.ts';
 
-export interface FailoverOptions {
+export interface FailoverOptions<S> {
   /** How long a silent server is alone, ms; then the next is tried beside it and the first answer wins. */
   readonly stagger: number;
   readonly signal?: AbortSignal | undefined;
@@ -10,6 +10,8 @@ export interface FailoverOptions {
   readonly doing: string;
   /** Errors that another server would answer the same way end the search; by default only UNREACHABLE goes on. */
   readonly goesOn?: (e: unknown) => boolean;
+  /** Told of each server that was still silent when one tried after it had answered. */
+  readonly overtaken?: (server: S) => void;
 }
 
 /** Why losers are aborted: made once, for a DOMException of its own, with its stack, costs as much as a small exchange. */
@@ -25,7 +27,7 @@ export async function firstToAnswer<S, T>(
   servers: readonly S[],
   attempt: (server: S, signal: AbortSignal) => Promise<T>,
   name: (server: S) => string,
-  options: FailoverOptions,
+  options: FailoverOptions<S>,
 ): Promise<T> {
   throwIfAborted(options.signal, options.doing);
   const goesOn = options.goesOn ?? ((e) => isAdError(e, 'UNREACHABLE'));
@@ -36,12 +38,27 @@ export async function firstToAnswer<S, T>(
   const onAbort = () => reject(abortError(options.signal!, options.doing));
   options.signal?.addEventListener('abort', onAbort, { once: true });
 
+  const silent = new Set<S>(); // in the order they were tried
+  const decided = (by: S): void => {
+    if (losers.signal.aborted) return;
+    for (const server of silent) {
+      if (server === by) return;
+      options.overtaken?.(server);
+    }
+  };
   const runOne = async (server: S): Promise<void> => {
+    silent.add(server);
     try {
-      resolve(await attempt(server, losers.signal));
+      const result = await attempt(server, losers.signal);
+      decided(server);
+      resolve(result);
     } catch (e) {
-      if (!goesOn(e)) reject(e);
-      else failures.push(`${name(server)}: ${messageOf(e)}`);
+      if (!goesOn(e)) {
+        decided(server);
+        reject(e);
+      } else failures.push(`${name(server)}: ${messageOf(e)}`);
+    } finally {
+      silent.delete(server);
     }
   };
   const runAll = async (): Promise<void> => {
@@ -57,6 +74,7 @@ export async function firstToAnswer<S, T>(
       clearTimeout(timer);
     }
     await Promise.all(running);
+    if (failures.length < servers.length) return;
     reject(
       new AdError(
         'UNREACHABLE',

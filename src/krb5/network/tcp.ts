@@ -64,6 +64,8 @@ export class TcpTransport implements KdcTransport {
         stagger: this.#options.stagger,
         signal: both,
         doing,
+        // Else each exchange of a login would wait for the same silent server anew.
+        overtaken: (endpoint) => this.#options.locator.failed(endpoint),
       });
     } catch (e) {
       // Our own limit is a server that is silent, not a caller that gave up.
