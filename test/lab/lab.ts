@@ -102,6 +102,8 @@ export const lab = {
   umlautReader: userNamed('svc-umlaut'),
   /** The same with an RC4 key only. */
   rc4Reader: userNamed('svc-rc4'),
+  /** May read `otherApp` and nothing else. */
+  otherReader: userNamed('svc-other'),
   /** A sound account that may read none. */
   deniedReader: userNamed('svc-denied'),
   /** Readers that cannot log on: disabled, account-expired, must-change, password-expired, locked. */

@@ -196,8 +196,14 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(404)
 
 
-server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-server.daemon_threads = True
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """A client that hangs up is no news."""
+
+
+server = Server(("127.0.0.1", 0), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 tell(server.server_port)
 for line in sys.stdin:
