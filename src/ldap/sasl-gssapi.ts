@@ -43,10 +43,12 @@ export class GssapiMechanism implements SaslMechanism {
         this.#state = 'offer';
         // RFC 4752 3.1: when the context is complete "the client SHOULD respond with an empty" message.
         return new Uint8Array(0);
-      case 'offer':
+      case 'offer': {
         if (!serverToken) throw new MalformedError('SASL', 'the server offered no security layers');
+        const choice = this.#choose(serverToken);
         this.#state = 'chosen';
-        return this.#choose(serverToken);
+        return choice;
+      }
       default:
         throw new MalformedError('SASL', 'the server goes on after the security layer was chosen');
     }
