@@ -52,7 +52,7 @@ export class Readers {
     this.#options = {
       domainControllers: [],
       stagger: 1000,
-      connectTimeout: 10_000,
+      connectTimeout: 8000, // longer than an exchange with silent KDCs, so that those are named
       operationTimeout: 4000,
       idle: 5 * 60_000,
       maxAge: 15 * 60_000,

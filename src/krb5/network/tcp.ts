@@ -44,7 +44,7 @@ export class TcpTransport implements KdcTransport {
     this.#options = {
       kdcs: () => undefined,
       dns: true,
-      timeout: 10_000,
+      timeout: 7000,
       stagger: 1000,
       keepAlive: 30_000,
       connections: 8,
