@@ -77,10 +77,27 @@ function human(time: Date, level: LogLevel, text: string, fields: Record<string,
   return [stamp, level.toUpperCase().padEnd(5), text, ...pairs].join(' ');
 }
 
+/** `journal`: JSON behind a priority, which journald takes off and files the line under (sd-daemon(3)). */
+export type LogFormat = 'human' | 'json' | 'journal';
+
+/** Syslog's severities (RFC 5424 6.2.1). */
+const priority: Record<LogLevel, number> = { error: 3, warn: 4, info: 6, debug: 7 };
+
+/** True when standard error is the journal: systemd says which file that is (systemd.exec(5), JOURNAL_STREAM). */
+export function isJournal(stream: string | undefined, fd = 2): boolean {
+  if (!stream) return false;
+  try {
+    const { dev, ino } = fstatSync(fd, { bigint: true });
+    return stream === `${dev}:${ino}`;
+  } catch {
+    return false;
+  }
+}
+
 /** A log that writes lines of `level` and above to every sink, in the sink's own format. */
 export function createLog(options: {
   readonly level: LogLevel;
-  readonly sinks: readonly { readonly write: LogSink; readonly format: 'human' | 'json' }[];
+  readonly sinks: readonly { readonly write: LogSink; readonly format: LogFormat }[];
   readonly now?: () => Date;
 }): Log {
   const now = options.now ?? (() => new Date());
@@ -92,11 +109,9 @@ export function createLog(options: {
       const time = now();
       const values = clean(fields);
       for (const sink of options.sinks) {
-        const line =
-          sink.format === 'human'
-            ? human(time, level, text, values)
-            : JSON.stringify({ time: time.toISOString(), level, text, ...values });
-        sink.write(`${line}\n`);
+        const json = () => JSON.stringify({ time: time.toISOString(), level, text, ...values });
+        if (sink.format === 'human') sink.write(`${human(time, level, text, values)}\n`);
+        else sink.write(`${sink.format === 'journal' ? `<${priority[level]}>` : ''}${json()}\n`);
       }
     };
   return { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };

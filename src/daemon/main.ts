@@ -7,7 +7,7 @@ import { lazyAws } from './aws.ts';
 import { type DaemonConfig, parseCommand, usage } from './config.ts';
 import { SOCKET_NAME, startDaemon } from './daemon.ts';
 import type { LeaseEngine } from './engine.ts';
-import { createLog, fileSink, type Log, stderrSink } from './log.ts';
+import { createLog, fileSink, isJournal, type Log, stderrSink } from './log.ts';
 import { daemonMetrics } from './metrics.ts';
 
 /** Runs the program; the result is its exit code. Tests and other programs use `startDaemon` instead. */
@@ -76,14 +76,17 @@ async function healthCheck(config: DaemonConfig): Promise<number> {
 }
 
 function openLog(config: DaemonConfig): Log {
-  const auto = process.stderr.isTTY ? 'human' : 'json';
-  const format = config.logFormat === 'auto' ? auto : config.logFormat;
-  const stderr = { write: stderrSink(), format };
+  const format = process.stderr.isTTY ? 'human' : 'json';
+  const journal = isJournal(process.env.JOURNAL_STREAM) ? 'journal' : format;
+  const stderr = { write: stderrSink(), format: config.logFormat === 'auto' ? journal : config.logFormat };
   const console = createLog({ level: config.logLevel, sinks: [stderr] });
   const file = fileSink(config.loggingDir, (error) =>
     console.warn('no log file is written', { path: config.loggingDir, error }),
   );
-  return createLog({ level: config.logLevel, sinks: [stderr, { write: file, format }] });
+  return createLog({
+    level: config.logLevel,
+    sinks: [stderr, { write: file, format: config.logFormat === 'auto' ? format : config.logFormat }],
+  });
 }
 
 function nextSignal(): Promise<NodeJS.Signals> {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { fstatSync } from 'node:fs';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { createLog, fileSink, type LogFields } from '../../src/daemon/log.ts';
+import { createLog, fileSink, isJournal, type LogFields } from '../../src/daemon/log.ts';
 import { AdError } from '../../src/errors.ts';
 import { keptLog, scratchDirectory } from './fake.ts';
 
@@ -97,5 +98,33 @@ describe('log file', () => {
     await mkdir(directory);
     fileSink(directory, unexpected)('x\n');
     assert.equal((await stat(join(directory, 'credentials-fetcher.log'))).mode & 0o007, 0);
+  });
+});
+
+describe('the journal', () => {
+  test('gets a priority before each line', () => {
+    const written: string[] = [];
+    const log = createLog({ level: 'debug', sinks: [{ write: (line) => written.push(line), format: 'journal' }] });
+    log.error('e');
+    log.warn('w');
+    log.info('i');
+    log.debug('d');
+    assert.deepEqual(
+      written.map((line) => [line.slice(0, 3), JSON.parse(line.slice(3)).text]),
+      [
+        ['<3>', 'e'],
+        ['<4>', 'w'],
+        ['<6>', 'i'],
+        ['<7>', 'd'],
+      ],
+    );
+  });
+
+  test('is known by the file that systemd names', () => {
+    const { dev, ino } = fstatSync(2, { bigint: true });
+    assert.equal(isJournal(`${dev}:${ino}`), true);
+    assert.equal(isJournal(`${dev}:${ino + 1n}`), false);
+    assert.equal(isJournal(undefined), false);
+    assert.equal(isJournal('nonsense'), false);
   });
 });
