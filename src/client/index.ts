@@ -15,11 +15,13 @@ import {
   status,
 } from '@grpc/grpc-js';
 import {
+  type CreateKerberosArnLeaseResponse,
   type CreateKerberosLeaseResponse,
   type CreateNonDomainJoinedKerberosLeaseResponse,
   CredentialsFetcherServiceClient,
   type DeleteKerberosLeaseResponse,
   type HealthCheckResponse,
+  type RenewKerberosArnLeaseResponse,
   type RenewNonDomainJoinedKerberosLeaseResponse,
 } from '../proto/generated/credentialsfetcher.ts';
 import { type GetStatusResponse, StatusClient } from '../proto/generated/status.ts';
@@ -69,6 +71,14 @@ export interface LeaseCreated {
   readonly paths: readonly string[];
 }
 
+/** Keys of an IAM role, and the region of what names none of its own. */
+export interface AwsAccess {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken: string;
+  readonly region: string;
+}
+
 /** All calls reject with ClientError and nothing else. */
 export interface Client {
   health(request?: { service?: string }, limits?: CallLimits): Promise<{ readonly status: string }>;
@@ -79,6 +89,14 @@ export interface Client {
     request: { credspecs: readonly string[]; username: string; password: string; domain: string },
     limits?: CallLimits,
   ): Promise<LeaseCreated>;
+  /**
+   * A lease of credspecs that are fetched with these keys. `references` are `arn:aws:s3:::bucket/key#task/directory`,
+   * or the ARN of an SSM parameter or a `file://` URL in the ARN's place; the lease's id is the task. The paths are in
+   * their order.
+   */
+  addByArn(request: { references: readonly string[] } & AwsAccess, limits?: CallLimits): Promise<LeaseCreated>;
+  /** New tickets for every lease made by reference. */
+  renewByArn(access: AwsAccess, limits?: CallLimits): Promise<{ readonly status: string }>;
   /** New tickets for every lease of a user; `paths` are the ticket caches replaced. */
   renew(
     request: { username: string; password: string; domain: string },
@@ -152,6 +170,17 @@ export function createClient(options: ClientOptions = {}): Client {
       );
       return { leaseId: r.leaseId, paths: r.createdKerberosFilePaths };
     },
+    async addByArn({ references, ...access }, limits) {
+      const message = { credspecArns: [...references], ...access };
+      const r = await call<CreateKerberosArnLeaseResponse>(limits, (o, done) =>
+        stub.addKerberosArnLease(message, new Metadata(), o, done),
+      );
+      return { leaseId: r.leaseId, paths: r.krbTicketResponseMap.map((t) => t.createdKerberosFilePaths) };
+    },
+    renewByArn: (access, limits) =>
+      call<RenewKerberosArnLeaseResponse>(limits, (o, done) =>
+        stub.renewKerberosArnLease(access, new Metadata(), o, done),
+      ),
     async renew(user, limits) {
       const r = await call<RenewNonDomainJoinedKerberosLeaseResponse>(limits, (o, done) =>
         stub.renewNonDomainJoinedKerberosLease(user, new Metadata(), o, done),

@@ -11,6 +11,10 @@ export function lazyAws(options: AwsOptions): Aws {
     object: async (...question) => (await get()).object(...question),
     parameter: async (...question) => (await get()).parameter(...question),
     secret: async (...question) => (await get()).secret(...question),
-    close: () => void opening?.then((aws) => aws.close()),
+    close: () =>
+      void opening?.then(
+        (aws) => aws.close(),
+        () => undefined,
+      ),
   };
 }

@@ -382,6 +382,30 @@ describe('AddKerberosArnLease', () => {
     assert.deepEqual(await tree(krbDir), []);
   });
 
+  test("takes back only what is new when a client that adds to a task's lease gives up", async (t) => {
+    let slow = false;
+    const { add, stub, krbDir, metadata } = await start(t, async (request) => {
+      if (slow) await new Promise((resolve) => request.signal.addEventListener('abort', resolve));
+      return ticketFor(request);
+    });
+    await add([`${s3('a')}#t/a`]);
+    slow = true;
+    const call = stub.addKerberosArnLease({ ...access, credspecArns: [`${s3('b')}#t/b`] }, () => undefined);
+    setTimeout(() => call.cancel(), 50);
+    await new Promise((resolve) => call.on('status', resolve));
+    await until(async () => (await tree(krbDir)).length === 4);
+    assert.deepEqual(await tree(krbDir), ['t', 't/a', 't/a/krb5cc', 't/t_metadata.json']);
+    assert.equal((await metadata('t')).length, 1);
+  });
+
+  test('serves the client of this project', async (t) => {
+    const { client, krbDir } = await start(t);
+    const references = [`${s3('b')}#t/b`, `${s3('a')}#t/a`];
+    const added = await client.addByArn({ references, ...access });
+    assert.deepEqual(added, { leaseId: 't', paths: [join(krbDir, 't/b'), join(krbDir, 't/a')] });
+    assert.deepEqual(await client.renewByArn(access), { status: 'successful' });
+  });
+
   test('has no back door for tests', async (t) => {
     const { add, krbDir } = await start(t);
     await refuses(add([`${s3('functionaltestcfspec')}#t/a`]), PRECONDITION, /cannot be retrieved/);

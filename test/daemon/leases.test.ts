@@ -265,3 +265,71 @@ describe('lease store', () => {
     await assert.rejects(store.open(), (e) => isAdError(e, 'FILE') && e.message.includes('/file'));
   });
 });
+
+describe('a lease whose id the caller chose', () => {
+  const byReference = (name: string, reference = `arn of ${name}`): NewTicket => ({
+    ...ticket(name),
+    account: `account of ${name}`,
+    record: { ...record, credspecInfo: reference },
+  });
+  const recorded = async (store: LeaseStore) =>
+    (await store.list()).flatMap((l) => l.tickets.map((t) => [l.id, t.record.serviceAccountName, t.directory]));
+
+  test('is made whole', async (t) => {
+    const store = await openStore(t);
+    const lease = await store.put('task', [byReference('a')]);
+    assert.deepEqual([lease.id, lease.directories], ['task', [join(store.directory, 'task/a')]]);
+    assert.deepEqual(await recorded(store), [['task', 'account of a', join(store.directory, 'task/a')]]);
+    await lease.undo();
+    assert.deepEqual(await tree(store.directory), []);
+  });
+
+  test('takes further tickets, and gives back only those', async (t) => {
+    const store = await openStore(t);
+    await store.put('task', [byReference('a')]);
+    const more = await store.put('task', [byReference('b'), byReference('a')]);
+    assert.equal((await recorded(store)).length, 2);
+    await more.undo();
+    assert.deepEqual(await tree(store.directory), ['task', 'task/a', 'task/a/krb5cc', 'task/task_metadata.json']);
+    assert.equal((await recorded(store)).length, 1);
+  });
+
+  test('is whole after two puts at once', async (t) => {
+    const store = await openStore(t);
+    await Promise.all(['a', 'b', 'c'].map((name) => store.put('task', [byReference(name)])));
+    assert.equal((await recorded(store)).length, 3);
+  });
+
+  test('keeps what is there when it is given up', async (t) => {
+    const store = await openStore(t);
+    await store.put('task', [byReference('a')]);
+    const before = await tree(store.directory);
+    const reason = new Error('given up');
+    await assert.rejects(store.put('task', [byReference('b')], AbortSignal.abort(reason)), reason);
+    assert.deepEqual(await tree(store.directory), before);
+    assert.equal((await recorded(store)).length, 1);
+  });
+
+  test("refuses another's place, another's lease and one that cannot be read", async (t) => {
+    const store = await openStore(t);
+    await store.put('task', [byReference('a')]);
+    await assert.rejects(
+      store.put('task', [byReference('b'), byReference('a', 'other')]),
+      /duplicate mount paths: task\/a/,
+    );
+    const { id } = await store.create([ticket('c')]);
+    await assert.rejects(store.put(id, [byReference('d')]), /made by another call/);
+    await mkdir(join(store.directory, 'broken'));
+    await assert.rejects(store.put('broken', [byReference('e')]), (e) => isAdError(e, 'FILE'));
+    assert.equal((await tree(store.directory)).filter((f) => f.endsWith('krb5cc')).length, 2);
+  });
+
+  test('does not write through a link in the place of a directory', async (t) => {
+    const store = await openStore(t);
+    await store.put('task', [byReference('a')]);
+    const outside = await scratchDirectory(t);
+    await symlink(outside, join(store.directory, 'task/b'));
+    await assert.rejects(store.put('task', [byReference('b')]), (e) => isAdError(e, 'FILE'));
+    assert.deepEqual(await tree(outside), []);
+  });
+});
