@@ -7,7 +7,7 @@ import { lazyAws } from './aws.ts';
 import { type DaemonConfig, parseCommand, usage } from './config.ts';
 import { SOCKET_NAME, startDaemon } from './daemon.ts';
 import type { LeaseEngine } from './engine.ts';
-import { createLog, fileSink, isJournal, type Log, stderrSink } from './log.ts';
+import { createLog, fileSink, isJournal, type Log, type LogFormat, stderrSink } from './log.ts';
 import { daemonMetrics } from './metrics.ts';
 
 /** Runs the program; the result is its exit code. Tests and other programs use `startDaemon` instead. */
@@ -76,7 +76,7 @@ async function healthCheck(config: DaemonConfig): Promise<number> {
 }
 
 function openLog(config: DaemonConfig): Log {
-  const format = process.stderr.isTTY ? 'human' : 'json';
+  const format: LogFormat = process.stderr.isTTY ? 'human' : 'json';
   const journal = isJournal(process.env.JOURNAL_STREAM) ? 'journal' : format;
   const stderr = { write: stderrSink(), format: config.logFormat === 'auto' ? journal : config.logFormat };
   const console = createLog({ level: config.logLevel, sinks: [stderr] });
