@@ -61,6 +61,18 @@ describe('several servers', () => {
     assert.ok(aborted);
   });
 
+  test('those still silent when a later one answered are told, and no others', async () => {
+    const told: unknown[] = [];
+    const attempts = {
+      a: () => Promise.reject(down('a')),
+      b: (signal: AbortSignal) => never<string>(signal),
+      c: async () => 'C',
+      d: async () => 'D',
+    };
+    assert.equal(await held(run(attempts, { stagger: 5, overtaken: (server) => told.push(server) })), 'C');
+    assert.deepEqual(told, ['b']);
+  });
+
   test('one that was slow may still win', async () => {
     let answer!: (text: string) => void;
     const attempts = {
