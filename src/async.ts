@@ -53,3 +53,25 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefine
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
 }
+
+/**
+ * Does work under a signal that follows all those given, and lets go of them afterwards. (`AbortSignal.any` leaves a
+ * trace in a long-lived signal at each call, for as long as that signal lives.)
+ */
+export async function underSignals<T>(
+  signals: readonly (AbortSignal | undefined)[],
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const any = new AbortController();
+  const stops = signals.map((source) => {
+    const follow = () => any.abort(source?.reason);
+    if (source?.aborted) follow();
+    source?.addEventListener('abort', follow, { once: true });
+    return () => source?.removeEventListener('abort', follow);
+  });
+  try {
+    return await work(any.signal);
+  } finally {
+    for (const stop of stops) stop();
+  }
+}

@@ -46,39 +46,34 @@ export interface LdapEntry {
 export async function connectSealed(options: SealedConnectionOptions): Promise<SealedConnection> {
   const { endpoint, client, signal } = options;
   const server = endpointName(endpoint);
-  const givenUp = new AbortController(); // a handshake nobody waits for any more is not left to the system's patience
-  const signals = signal ? AbortSignal.any([signal, givenUp.signal]) : givenUp.signal;
-  const connecting = openSocket(endpoint, options.resolver, signals);
+  throwIfAborted(signal, `connecting to ${server}`);
+  const socket = connect({
+    host: endpoint.host,
+    port: endpoint.port,
+    lookup: lookupWith(options.resolver),
+    noDelay: true,
+  });
   try {
     const service = servicePrincipal('ldap', endpoint.host.toLowerCase(), client.client.realm);
-    const [socket, credentials] = await Promise.all([connecting, client.ticket(service, signal)]);
+    const [, credentials] = await Promise.all([connected(socket, server, signal), client.ticket(service, signal)]);
     const mechanism = new GssapiMechanism({ context: client.context, credentials });
     const layer = await saslBind(socket, mechanism, server, signal);
     return new SealedConnection(new SealedSocket(socket, layer), endpoint, options.operationTimeout ?? 10_000);
   } catch (e) {
-    givenUp.abort();
-    connecting.then(
-      (socket) => socket.destroy(),
-      () => undefined,
-    );
+    socket.destroy(); // also a handshake that nobody waits for any more
     throw e;
   }
 }
 
-function openSocket(endpoint: Endpoint, resolver: Resolver, signal: AbortSignal | undefined): Promise<Socket> {
-  const server = endpointName(endpoint);
-  const { promise, resolve, reject } = deferred<Socket>();
-  throwIfAborted(signal, `connecting to ${server}`);
-  const socket = connect({ host: endpoint.host, port: endpoint.port, lookup: lookupWith(resolver), noDelay: true });
-  const onAbort = () => {
-    reject(abortError(signal!, `connecting to ${server}`));
-    socket.destroy();
-  };
+function connected(socket: Socket, server: string, signal: AbortSignal | undefined): Promise<void> {
+  const { promise, resolve, reject } = deferred<void>();
+  const unreachable = (why: string, cause?: unknown) =>
+    reject(new AdError('UNREACHABLE', `cannot connect to ${server}: ${why}`, { server }, cause));
+  const onAbort = () => reject(abortError(signal!, `connecting to ${server}`));
   signal?.addEventListener('abort', onAbort, { once: true });
-  socket.once('connect', () => resolve(socket));
-  socket.on('error', (e) =>
-    reject(new AdError('UNREACHABLE', `cannot connect to ${server}: ${messageOf(e)}`, { server }, e)),
-  );
+  socket.once('connect', () => resolve());
+  socket.on('error', (e) => unreachable(messageOf(e), e));
+  socket.once('close', () => unreachable('the connection was closed'));
   return promise.finally(() => signal?.removeEventListener('abort', onAbort));
 }
 

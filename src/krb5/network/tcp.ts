@@ -5,7 +5,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { fromDer } from '../../asn1.ts';
-import { abortable, deferred } from '../../async.ts';
+import { abortable, deferred, underSignals } from '../../async.ts';
 import { AdError, abortError, isAdError, messageOf } from '../../errors.ts';
 import { FrameReader } from '../../frames.ts';
 import { KrbError } from '../messages.ts';
@@ -56,16 +56,17 @@ export class TcpTransport implements KdcTransport {
     if (this.#closed) throw new AdError('ABORTED', 'the Kerberos transport is closed');
     const doing = `asking a KDC of ${realm}`;
     const deadline = AbortSignal.timeout(this.#options.timeout);
-    const both = signal ? AbortSignal.any([signal, deadline]) : deadline;
     try {
-      const endpoints = await this.#locate(realm, both, doing);
-      const attempt = (endpoint: Endpoint, attemptSignal: AbortSignal) => this.#ask(endpoint, request, attemptSignal);
-      return await firstToAnswer(endpoints, attempt, endpointName, {
-        stagger: this.#options.stagger,
-        signal: both,
-        doing,
-        // Else each exchange of a login would wait for the same silent server anew.
-        overtaken: (endpoint) => this.#options.locator.failed(endpoint),
+      return await underSignals([signal, deadline], async (both) => {
+        const endpoints = await this.#locate(realm, both, doing);
+        const attempt = (endpoint: Endpoint, attemptSignal: AbortSignal) => this.#ask(endpoint, request, attemptSignal);
+        return firstToAnswer(endpoints, attempt, endpointName, {
+          stagger: this.#options.stagger,
+          signal: both,
+          doing,
+          // Else each exchange of a login would wait for the same silent server anew.
+          overtaken: (endpoint) => this.#options.locator.failed(endpoint),
+        });
       });
     } catch (e) {
       // Our own limit is a server that is silent, not a caller that gave up.
