@@ -13,11 +13,11 @@ PROTO = pathlib.Path(__file__).resolve().parents[2] / "proto" / "credentialsfetc
 
 def stubs():
     """Generates and imports the stubs; a real program would generate them once, when it is built."""
-    out = tempfile.mkdtemp(prefix="cf-python-")
-    command = ["-m", "grpc_tools.protoc", f"-I{PROTO.parent}", f"--python_out={out}", f"--grpc_python_out={out}", PROTO.name]
-    subprocess.run([sys.executable, *command], check=True)
-    sys.path.insert(0, out)
-    return importlib.import_module("credentialsfetcher_pb2"), importlib.import_module("credentialsfetcher_pb2_grpc")
+    with tempfile.TemporaryDirectory(prefix="cf-python-") as out:
+        flags = [f"-I{PROTO.parent}", f"--python_out={out}", f"--grpc_python_out={out}"]
+        subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *flags, PROTO.name], check=True)
+        sys.path.insert(0, out)
+        return importlib.import_module("credentialsfetcher_pb2"), importlib.import_module("credentialsfetcher_pb2_grpc")
 
 
 def main():

@@ -7,7 +7,7 @@ import { lazyAws } from './aws.ts';
 import { type DaemonConfig, parseCommand, usage } from './config.ts';
 import { SOCKET_NAME, startDaemon } from './daemon.ts';
 import type { LeaseEngine } from './engine.ts';
-import { createLog, fileSink, isJournal, type Log, type LogFormat, stderrSink } from './log.ts';
+import { createLog, fileSink, isJournal, type Log, type LogFormat, type LogSink, stderrSink } from './log.ts';
 import { daemonMetrics } from './metrics.ts';
 
 /** Runs the program; the result is its exit code. Tests and other programs use `startDaemon` instead. */
@@ -76,17 +76,15 @@ async function healthCheck(config: DaemonConfig): Promise<number> {
 }
 
 function openLog(config: DaemonConfig): Log {
-  const format: LogFormat = process.stderr.isTTY ? 'human' : 'json';
-  const journal = isJournal(process.env.JOURNAL_STREAM) ? 'journal' : format;
-  const stderr = { write: stderrSink(), format: config.logFormat === 'auto' ? journal : config.logFormat };
+  const auto: LogFormat = process.stderr.isTTY ? 'human' : 'json';
+  const inFile: LogFormat = config.logFormat === 'auto' ? auto : config.logFormat;
+  const journal = config.logFormat === 'auto' && isJournal(process.env.JOURNAL_STREAM);
+  const stderr: { write: LogSink; format: LogFormat } = { write: stderrSink(), format: journal ? 'journal' : inFile };
   const console = createLog({ level: config.logLevel, sinks: [stderr] });
   const file = fileSink(config.loggingDir, (error) =>
     console.warn('no log file is written', { path: config.loggingDir, error }),
   );
-  return createLog({
-    level: config.logLevel,
-    sinks: [stderr, { write: file, format: config.logFormat === 'auto' ? format : config.logFormat }],
-  });
+  return createLog({ level: config.logLevel, sinks: [stderr, { write: file, format: inFile }] });
 }
 
 function nextSignal(): Promise<NodeJS.Signals> {

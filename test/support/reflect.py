@@ -11,7 +11,8 @@ import grpc
 from google.protobuf import descriptor_pool, message_factory
 
 socket, protos = sys.argv[1:3]
-out = tempfile.mkdtemp(prefix="cf-reflect-")
+scratch = tempfile.TemporaryDirectory(prefix="cf-reflect-")
+out = scratch.name
 name = "grpc/reflection/v1/reflection.proto"
 # Without package directories of its own, so that it does not hide the installed package grpc.
 source = open(f"{protos}/{name}").read()
