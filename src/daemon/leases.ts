@@ -109,13 +109,14 @@ export class LeaseStore {
     const final = join(this.directory, id);
     const records = tickets.map((t) => recordOf(t, final));
     try {
+      // Not synced to disk: what a power failure takes from a new lease its containers have lost as well.
       await makeDirectory(home);
       const metadata = utf8(formatMetadata(records));
       const written = await Promise.allSettled([
-        writeFileAtomic(join(home, `${id}_metadata.json`), metadata, { mode: METADATA_MODE }),
+        writeFileAtomic(join(home, `${id}_metadata.json`), metadata, { mode: METADATA_MODE, durable: false }),
         ...tickets.map(async (t) => {
           await makeDirectory(join(home, t.name));
-          await writeFileAtomic(join(home, t.name, CCACHE), t.ccache, { mode: this.#ccacheMode });
+          await writeFileAtomic(join(home, t.name, CCACHE), t.ccache, { mode: this.#ccacheMode, durable: false });
         }),
       ]);
       for (const result of written) if (result.status === 'rejected') throw result.reason;

@@ -11,6 +11,8 @@ export interface AtomicOptions {
   /** Owner and group; those of the process when absent. */
   readonly uid?: number;
   readonly gid?: number;
+  /** False: after a power failure the file may be empty. For what is of no use then anyway. */
+  readonly durable?: boolean;
 }
 
 /**
@@ -29,7 +31,7 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array, options: 
     if (options.uid !== undefined || options.gid !== undefined) await file.chown(options.uid ?? -1, options.gid ?? -1);
     await file.chmod(options.mode ?? 0o600);
     await file.writeFile(bytes);
-    await file.sync();
+    if (options.durable ?? true) await file.sync();
     await file.close();
     await rename(temporary, path);
   } catch (e) {
