@@ -31,8 +31,11 @@ export function createServer(service: CredentialsFetcherServiceServer, overview:
   server.addService(HealthService, health.service);
   for (const definition of reflectionServices) server.addService(definition, createReflection());
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const connections = new Set<net.Socket>();
   return {
     serve(connection) {
+      connections.add(connection);
+      connection.once('close', () => connections.delete(connection));
       connection.on('error', () => connection.destroy());
       // It came paused, and HTTP/2 takes over a running handle: what arrives from now on goes to it, not to the stream.
       connection.read(0);
@@ -41,15 +44,15 @@ export function createServer(service: CredentialsFetcherServiceServer, overview:
     close: (graceMs) =>
       new Promise((resolve) => {
         health.stopping();
-        const late = setTimeout(() => {
-          server.forceShutdown();
-          resolve();
-        }, graceMs);
-        server.tryShutdown(() => {
+        const end = (): void => {
           clearTimeout(late);
           server.forceShutdown();
+          // HTTP/2 says goodbye and then waits for the client to hang up, which a silent or stopped one never does.
+          for (const connection of connections) connection.destroy();
           resolve();
-        });
+        };
+        const late = setTimeout(end, graceMs);
+        server.tryShutdown(end);
       }),
   };
 }

@@ -18,6 +18,18 @@ const failsWith =
     return true;
   };
 
+/** The preface of HTTP/2, empty SETTINGS, and the headers of a HealthCheck without an end (RFC 9113 3.4, 6.2). */
+const OPEN_REQUEST = (() => {
+  const path = '/credentialsfetcher.CredentialsFetcherService/HealthCheck';
+  // HPACK (RFC 7541): POST and http by index, then path and content-type as literals with an indexed name.
+  const type = 'application/grpc';
+  const text = (s: string): string => String.fromCharCode(s.length) + s;
+  const block = `\x83\x86\x04${text(path)}\x0f\x10${text(type)}`;
+  const frame = (kind: number, flags: number, stream: number, body: string): string =>
+    String.fromCharCode(0, 0, body.length, kind, flags, 0, 0, 0, stream) + body;
+  return `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${frame(4, 0, 0, '')}${frame(1, 4, 1, block)}`;
+})();
+
 describe('adding a lease', () => {
   test('writes a ticket where the answer says', async (t) => {
     const { client, krbDir } = await run(t);
@@ -448,4 +460,19 @@ describe('the service', () => {
     await assert.rejects(call, failsWith('UNAVAILABLE', 'stopping'));
     assert.deepEqual(await tree(krbDir), []);
   });
+
+  for (const [who, opening] of [
+    ['says nothing', ''],
+    ['stopped within a request', OPEN_REQUEST],
+  ] as const) {
+    test(`stops although a client that ${who} does not hang up`, async (t) => {
+      const { client, daemon } = await run(t, { graceMs: 20 });
+      const socket = net.connect({ path: daemon.address.replace('unix:', ''), allowHalfOpen: true });
+      t.after(() => socket.destroy());
+      socket.on('error', () => undefined).resume();
+      await new Promise((resolve) => socket.write(opening, 'latin1', resolve));
+      await client.health();
+      await daemon.close();
+    });
+  }
 });
