@@ -1,6 +1,7 @@
 /** What the calls do, without gRPC: a lease added, renewed, deleted. */
-import type { LeaseEngine } from './engine.ts';
-import type { Lease, LeaseStore, NewLease, NewTicket, StoredTicket } from './leases.ts';
+import { join } from 'node:path';
+import type { FetchedTicket, LeaseEngine } from './engine.ts';
+import { CCACHE, type Lease, type LeaseStore, type NewLease, type NewTicket, type StoredTicket } from './leases.ts';
 import type { Log } from './log.ts';
 import type { RequestedAccount } from './requests.ts';
 import { StepError, stepWords } from './status.ts';
@@ -20,6 +21,9 @@ export interface OwnedTicket extends Wanted {
   readonly ticket: StoredTicket;
 }
 
+/** Told what became of each ticket that was to be replaced. */
+export type Note = (ticket: StoredTicket, outcome: FetchedTicket | { readonly error: unknown }) => void;
+
 export interface Actions {
   /**
    * Tickets for all accounts in a lease, or none.
@@ -29,12 +33,18 @@ export interface Actions {
   /** New tickets for every lease that the user made; the caches replaced. */
   renew(reader: UserReader, signal: AbortSignal): Promise<string[]>;
   /** New tickets in the place of these; the caches replaced. Throws only when nothing at all was renewed. */
-  replace(owned: readonly OwnedTicket[], signal: AbortSignal): Promise<string[]>;
+  replace(owned: readonly OwnedTicket[], signal: AbortSignal, note?: Note): Promise<string[]>;
   /** Caches removed; none for an unknown lease. */
   remove(leaseId: string): Promise<string[]>;
 }
 
-export function createActions(parts: { engine: LeaseEngine; store: LeaseStore; log: Log }): Actions {
+export function createActions(parts: {
+  readonly engine: LeaseEngine;
+  readonly store: LeaseStore;
+  readonly log: Log;
+  /** Told of each ticket that came into a lease by a call, with the path of its cache. */
+  readonly onTicket?: (path: string, ticket: FetchedTicket) => void;
+}): Actions {
   const { engine, store, log } = parts;
   return {
     async add(wanted, signal, leaseId) {
@@ -49,6 +59,9 @@ export function createActions(parts: { engine: LeaseEngine; store: LeaseStore; l
           await lease.undo();
           signal.throwIfAborted();
         }
+        for (const [i, outcome] of outcomes.entries()) {
+          if (!('error' in outcome)) parts.onTicket?.(join(lease.directories[i]!, CCACHE), outcome);
+        }
         return lease;
       } finally {
         forget(outcomes);
@@ -59,7 +72,7 @@ export function createActions(parts: { engine: LeaseEngine; store: LeaseStore; l
       return this.replace(ticketsOf(await store.list(), reader), signal);
     },
 
-    async replace(owned, signal) {
+    async replace(owned, signal, note) {
       if (owned.length === 0) return [];
       const outcomes = await fetchWanted(engine, owned, signal);
       const renewed: string[] = [];
@@ -70,7 +83,9 @@ export function createActions(parts: { engine: LeaseEngine; store: LeaseStore; l
           try {
             if ('error' in outcome) throw outcome.error;
             if (await store.replace(lease.id, ticket, outcome.ccache)) renewed.push(ticket.ccachePath);
+            note?.(ticket, outcome);
           } catch (error) {
+            note?.(ticket, { error });
             log.warn('a ticket was not renewed, the old one stays', { lease: lease.id, account: account.name, error });
             failure ??=
               error instanceof StepError ? error : new StepError(stepWords(error, reader.kind, account.name), error);

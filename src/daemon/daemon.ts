@@ -11,6 +11,7 @@ import type { Log } from './log.ts';
 import { type DaemonMetrics, daemonMetrics, renderMetrics } from './metrics.ts';
 import type { MetricsServer } from './metrics-server.ts';
 import type { Overview } from './overview.ts';
+import type { RenewerParts } from './renewer.ts';
 import { listenOnSocket } from './socket.ts';
 
 export interface Daemon {
@@ -29,6 +30,8 @@ export interface DaemonParts {
   readonly openAws?: OpenAws;
   /** Shared with the engine; made here when absent. */
   readonly metrics?: DaemonMetrics;
+  /** Keeps tickets fresh, by this clock and these timers; absent: nobody does. */
+  readonly renewal?: Pick<RenewerParts, 'clock' | 'timers'>;
   readonly timers?: Timers;
   /** How long running calls may take to finish when the daemon stops, in milliseconds. */
   readonly graceMs?: number;
@@ -54,15 +57,23 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     const waiting: net.Socket[] = [];
     let serve = (connection: net.Socket): void => void waiting.push(connection);
     listener.on('connection', (connection) => serve(connection));
-    const [{ createServer }, { createService }, { createActions }, { createArnActions }, { LeaseStore }, { Overview }] =
-      await Promise.all([
-        import('./server.ts'),
-        import('./service.ts'),
-        import('./actions.ts'),
-        import('./arn.ts'),
-        import('./leases.ts'),
-        import('./overview.ts'),
-      ]);
+    const [
+      { createServer },
+      { createService },
+      { createActions },
+      { createArnActions },
+      { LeaseStore },
+      { Overview },
+      { Renewer },
+    ] = await Promise.all([
+      import('./server.ts'),
+      import('./service.ts'),
+      import('./actions.ts'),
+      import('./arn.ts'),
+      import('./leases.ts'),
+      import('./overview.ts'),
+      import('./renewer.ts'),
+    ]);
     const { krbDir: directory, ccacheMode } = config;
     const store = new LeaseStore({ directory, log, ...(ccacheMode === undefined ? {} : { ccacheMode }) });
     await store.open();
@@ -72,8 +83,10 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       ...(parts.maxCalls ? { most: parts.maxCalls } : {}),
     });
     const metrics = parts.metrics ?? daemonMetrics();
-    const overview = new Overview({ store, version: version(), clock: Date.now });
-    const actions = createActions({ engine, store, log });
+    const renewer = parts.renewal && new Renewer({ store, engine, log, metrics, ...parts.renewal });
+    const plan = (path: string) => renewer?.plan(path);
+    const overview = new Overview({ store, version: version(), clock: Date.now, plan });
+    const actions = createActions({ engine, store, log, onTicket: (path, ticket) => renewer?.fetched(path, ticket) });
     const arnActions = createArnActions({ actions, store, openAws: parts.openAws ?? lazyAws, log });
     const server = createServer(
       createService({ actions, arnActions, jobs, log, metrics, secretId: config.secretId }),
@@ -85,10 +98,12 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     const metricsServer = config.metrics ? await startMetrics(config.metrics, metrics, overview) : undefined;
     if (metricsServer) log.info('serving metrics', { address: metricsServer.address });
 
+    renewer?.start(actions);
+
     let closing: Promise<void> | undefined;
     const stop = async (): Promise<void> => {
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
-      await jobs.drain(graceMs);
+      await Promise.all([jobs.drain(graceMs), renewer?.close()]);
       await server.close(1000);
       await closed;
       await metricsServer?.close();

@@ -34,6 +34,8 @@ export interface FetchedTicket {
   readonly ccache: Uint8Array;
   readonly endtime: Date;
   readonly renewTill?: Date;
+  /** When the managed password is to be read again: the next one is there by then. */
+  readonly passwordQueryAt?: Date;
 }
 
 /** Why there is no ticket for one gMSA, while there may be for the others of the request. */
@@ -58,6 +60,12 @@ export interface LeaseEngine {
    * @throws AdError when it is the reader that fails (wrong password, no KDC, no DC): then no account has a ticket
    */
   fetch(request: FetchRequest): Promise<FetchOutcome[]>;
+  /**
+   * Extends the ticket-granting ticket in a credential cache (RFC 4120 2.3), where nothing else is known of its reader.
+   * @returns a whole cache with the new ticket, which the caller wipes
+   * @throws AdError INVALID_ARGUMENT when the cache holds none that can be renewed, and what the KDC makes of it
+   */
+  renew(ccache: Uint8Array, signal: AbortSignal): Promise<Uint8Array>;
   /** Ends connections and timers and wipes what is kept. Runs once, after the last fetch has settled. */
   close(): Promise<void>;
 }

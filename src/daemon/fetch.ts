@@ -15,8 +15,12 @@ import { type ManagedAccount, readManagedAccounts } from '../gmsa/account.ts';
 import { loginManagedAccount } from '../gmsa/login.ts';
 import type { Credentials } from '../krb5/credentials.ts';
 import { DEFAULT_ETYPES, findProfile } from '../krb5/crypto/index.ts';
-import { writeCCache } from '../krb5/files/ccache.ts';
+import { exchangeContext } from '../krb5/exchanges/context.ts';
+import { renewTicket } from '../krb5/exchanges/tgs.ts';
+import { readCCache, writeCCache } from '../krb5/files/ccache.ts';
+import { isConfigEntry } from '../krb5/files/ccache-config.ts';
 import { Ticket } from '../krb5/messages.ts';
+import { isKrbtgt } from '../krb5/principal.ts';
 import type { FetchOutcome, FetchRequest, GmsaRef, LeaseEngine, ReaderIdentity } from './engine.ts';
 import type { Log } from './log.ts';
 import { timed } from './metrics.ts';
@@ -33,6 +37,8 @@ export interface EngineOptions extends ReadersOptions {
   readonly readSecret?: (id: string, signal: AbortSignal) => Promise<Uint8Array>;
 }
 
+/** A password is read again after a year at the latest, whatever its blob says, ms. */
+const MAX_QUERY_INTERVAL = 365 * 24 * 3_600_000;
 /** Logins of one request that run at a time; a KDC's listen backlog is about ten. */
 const LOGINS_AT_A_TIME = 8;
 
@@ -166,6 +172,7 @@ export class DirectoryEngine implements LeaseEngine {
           ccache: ccacheOf(tgt, reader.client.context.timeOffset),
           endtime: tgt.endtime,
           ...(tgt.renewTill && { renewTill: tgt.renewTill }),
+          passwordQueryAt: this.#queryDate(managed.password.queryPasswordInterval),
         };
       } finally {
         wipe(tgt.key.value);
@@ -182,6 +189,31 @@ export class DirectoryEngine implements LeaseEngine {
     if (!findProfile(etype)?.weak && !findProfile(tgt.key.etype)?.weak) return;
     this.#options.metrics?.rc4.add({ account });
     this.#options.log?.warn('the domain gave a ticket with a weak encryption type', { account });
+  }
+
+  /** @param interval counted from now, in 100 ns (MS-ADTS 2.2.19) */
+  #queryDate(interval: bigint): Date {
+    const milliseconds = Number(interval / 10_000n);
+    return new Date(this.#options.clock() + Math.min(milliseconds, MAX_QUERY_INTERVAL));
+  }
+
+  async renew(ccache: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+    const cache = readCCache(ccache);
+    const tgt = cache.credentials.find(
+      (c) => !isConfigEntry(c) && isKrbtgt(c.server) && c.server.realm === c.client.realm,
+    );
+    const context = exchangeContext(this.#options.kerberos);
+    context.timeOffset = (cache.kdcOffset?.seconds ?? 0) * 1000;
+    let renewed: Credentials | undefined;
+    try {
+      if (!tgt) throw new AdError('INVALID_ARGUMENT', 'the cache holds no ticket-granting ticket');
+      renewed = await renewTicket(context, tgt, signal);
+      // As kinit -R: what the KDC said about the realm stays, service tickets are fetched anew with the new ticket.
+      const config = cache.credentials.filter(isConfigEntry);
+      return writeCCache({ ...cache, credentials: [...config, renewed] });
+    } finally {
+      wipe(renewed?.key.value, ...cache.credentials.map((c) => c.key.value));
+    }
   }
 
   async close(): Promise<void> {

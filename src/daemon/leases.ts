@@ -19,7 +19,8 @@ import type { Log } from './log.ts';
 import { formatMetadata, parseMetadata, type TicketRecord } from './metadata.ts';
 import { directoryNameProblem, leaseIdProblem } from './names.ts';
 
-const CCACHE = 'krb5cc';
+/** Name of a ticket cache in its directory. */
+export const CCACHE = 'krb5cc';
 const DIRECTORY_MODE = 0o755;
 const METADATA_MODE = 0o644;
 const draftName = /^\.[0-9a-f]{20}\.new$/;

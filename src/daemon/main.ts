@@ -42,7 +42,7 @@ async function run(config: DaemonConfig, warnings: readonly string[]): Promise<n
     log,
   );
   try {
-    const daemon = await startDaemon({ config, engine, log, metrics });
+    const daemon = await startDaemon({ config, engine, log, metrics, renewal: {} });
     log.info('listening', { address: daemon.address, path: config.krbDir, version: version(), pid: process.pid });
     // The rest of the code is loaded a moment later: it must not delay the first answers, nor the first lease.
     setTimeout(() => engine.preload(), 200).unref();
@@ -105,6 +105,7 @@ function lazyEngine(load: () => Promise<LeaseEngine>, log: Log): LeaseEngine & {
   };
   return {
     fetch: async (request) => (await get()).fetch(request),
+    renew: async (ccache, signal) => (await get()).renew(ccache, signal),
     preload: () => void get().catch((error: unknown) => log.error('the configuration cannot be used', { error })),
     close: async () => {
       const engine = await loading?.catch(() => undefined);

@@ -1,11 +1,12 @@
 /** What operators ask for: every lease, how long its tickets live, what went wrong last, what comes next. */
-import { readFile } from 'node:fs/promises';
-import { wipe } from '../bytes.ts';
 import { messageOf } from '../errors.ts';
 import type { Lease as LeaseOverview, StatusServer, Ticket as TicketOverview } from '../proto/generated/status.ts';
 import type { LeaseStore, StoredTicket } from './leases.ts';
+import { ticketTimes } from './ticket-times.ts';
 
 export { StatusService } from '../proto/generated/status.ts';
+
+const NO_TIMES = { starts: 0, ends: 0, renewUntil: 0 };
 
 /** What whoever renews tickets knows of one. */
 export interface TicketPlan {
@@ -42,7 +43,7 @@ export class Overview {
   }
 
   async #ticket(ticket: StoredTicket): Promise<TicketOverview> {
-    const times = await ticketTimes(ticket.ccachePath);
+    const times = await ticketTimes(ticket.ccachePath).catch((e: unknown) => ({ ...NO_TIMES, error: messageOf(e) }));
     const plan = this.#parts.plan?.(ticket.ccachePath);
     return {
       account: ticket.record.serviceAccountName,
@@ -52,7 +53,7 @@ export class Overview {
       starts: times.starts,
       ends: times.ends,
       renewUntil: times.renewUntil,
-      lastError: plan?.lastError ?? times.error,
+      lastError: plan?.lastError ?? ('error' in times ? times.error : ''),
       nextAction: plan?.action ?? '',
       nextActionTime: plan?.at ?? 0,
     };
@@ -71,30 +72,5 @@ export class Overview {
         );
       },
     };
-  }
-}
-
-/** Times of the newest ticket-granting ticket in a cache, from its bytes. */
-async function ticketTimes(path: string): Promise<{ starts: number; ends: number; renewUntil: number; error: string }> {
-  try {
-    // Not needed before somebody looks, and the daemon's start shall be short.
-    const [{ readCCache }, { isConfigEntry }] = await Promise.all([
-      import('../krb5/files/ccache.ts'),
-      import('../krb5/files/ccache-config.ts'),
-    ]);
-    const bytes = await readFile(path);
-    const cache = readCCache(bytes);
-    wipe(bytes, ...cache.credentials.map((c) => c.key.value));
-    const tickets = cache.credentials.filter((c) => !isConfigEntry(c));
-    const last = tickets.toSorted((a, b) => b.endtime.getTime() - a.endtime.getTime())[0];
-    if (!last) return { starts: 0, ends: 0, renewUntil: 0, error: 'the cache holds no ticket' };
-    return {
-      starts: (last.starttime ?? last.authtime).getTime(),
-      ends: last.endtime.getTime(),
-      renewUntil: last.renewTill?.getTime() ?? 0,
-      error: '',
-    };
-  } catch (e) {
-    return { starts: 0, ends: 0, renewUntil: 0, error: messageOf(e) };
   }
 }

@@ -7,6 +7,7 @@ import { type Client, createClient } from '../../src/client/index.ts';
 import { type Daemon, type DaemonParts, startDaemon } from '../../src/daemon/daemon.ts';
 import type { FetchOutcome, FetchRequest, LeaseEngine } from '../../src/daemon/engine.ts';
 import { createLog, type Log, silentLog } from '../../src/daemon/log.ts';
+import { AdError } from '../../src/errors.ts';
 
 export async function scratchDirectory(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'cf-test-'));
@@ -56,6 +57,15 @@ export class FakeEngine implements LeaseEngine {
     const password = identity.kind === 'password' ? Buffer.from(identity.password).toString() : undefined;
     this.seen.push({ request, password });
     return this.answer(request);
+  }
+
+  /** What `renew` gives for a cache. */
+  renewed: (ccache: Uint8Array) => Uint8Array = () => {
+    throw new AdError('KDC_ERROR', 'not renewable here');
+  };
+
+  async renew(ccache: Uint8Array): Promise<Uint8Array> {
+    return this.renewed(ccache);
   }
 
   async close(): Promise<void> {

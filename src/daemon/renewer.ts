@@ -1,0 +1,253 @@
+/**
+ * Keeps tickets fresh. Now and then the leases are read from disk, so those of a predecessor are picked up like any
+ * other; each ticket has its own due time and its own failures, and no account stops another. A ticket on disk is
+ * replaced only by its whole successor.
+ */
+import { readFile } from 'node:fs/promises';
+import { mapLimited } from '../async.ts';
+import { wipe } from '../bytes.ts';
+import { isAdError, messageOf } from '../errors.ts';
+import { type Actions, accountOf } from './actions.ts';
+import type { FetchedTicket, LeaseEngine } from './engine.ts';
+import { CALL_LIMIT_MS, systemTimers, type Timers } from './jobs.ts';
+import type { Lease, LeaseStore, StoredTicket } from './leases.ts';
+import type { Log } from './log.ts';
+import type { DaemonMetrics } from './metrics.ts';
+import type { TicketPlan } from './overview.ts';
+import { dueAt, goesAlong, retryDelay, type Way, wayOf } from './renewal-plan.ts';
+import { type TicketTimes, ticketTimes } from './ticket-times.ts';
+
+/** Leases on disk are looked at this often at least, ms. */
+const LOOK_EVERY = 5 * 60_000;
+/** Two looks are this far apart at least, ms. */
+const LOOK_SOONEST = 1_000;
+/** Groups of tickets renewed at a time. */
+const AT_A_TIME = 8;
+
+/** What is known of a ticket beyond its file. */
+interface Entry {
+  ends: number;
+  due: number | undefined;
+  way: Way;
+  failures: number;
+  lastError?: string;
+  passwordQueryAt?: number;
+}
+
+interface Due {
+  readonly lease: Lease;
+  readonly ticket: StoredTicket;
+  readonly times: TicketTimes;
+  readonly entry: Entry;
+}
+
+export interface RenewerParts {
+  readonly store: LeaseStore;
+  readonly engine: LeaseEngine;
+  readonly log: Log;
+  readonly clock?: () => number;
+  readonly timers?: Timers;
+  readonly metrics?: Pick<DaemonMetrics, 'renewals' | 'passwordAge'>;
+}
+
+export class Renewer {
+  readonly #parts: RenewerParts;
+  readonly #clock: () => number;
+  readonly #timers: Timers;
+  readonly #entries = new Map<string, Entry>();
+  readonly #closing = new AbortController();
+  #actions: Actions | undefined;
+  #cancelTimer: () => void = () => undefined;
+  #round: Promise<void> = Promise.resolve();
+
+  constructor(parts: RenewerParts) {
+    this.#parts = parts;
+    this.#clock = parts.clock ?? Date.now;
+    this.#timers = parts.timers ?? systemTimers;
+    parts.metrics?.passwordAge.from(() => this.#passwordAges());
+  }
+
+  /** Begins, with the leases that are there already. */
+  start(actions: Actions): void {
+    this.#actions = actions;
+    this.#next(0);
+  }
+
+  /** A ticket was fetched by a call: its managed password says when it is to be read again. */
+  fetched(path: string, ticket: Pick<FetchedTicket, 'passwordQueryAt'>): void {
+    if (!ticket.passwordQueryAt) return;
+    const known = this.#entries.get(path);
+    const entry = known ?? { ends: 0, due: undefined, way: { kind: 'extend' }, failures: 0 };
+    this.#entries.set(path, { ...entry, passwordQueryAt: ticket.passwordQueryAt.getTime() });
+  }
+
+  /** What comes next for the ticket in a file. */
+  plan(path: string): TicketPlan | undefined {
+    const entry = this.#entries.get(path);
+    if (!entry) return undefined;
+    const waits = entry.way.kind === 'extend' ? "waits for the client's Renew" : '';
+    const action = entry.way.kind === 'fetch' ? 'read the password and log on' : 'extend the ticket';
+    return {
+      action: entry.due === undefined ? waits : action,
+      ...(entry.due !== undefined && { at: entry.due }),
+      ...(entry.lastError !== undefined && { lastError: entry.lastError }),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#cancelTimer();
+    await this.#round;
+  }
+
+  #next(ms: number): void {
+    if (this.#closing.signal.aborted) return;
+    this.#cancelTimer = this.#timers.after(ms, () => {
+      this.#round = this.#look()
+        .catch((error: unknown) => this.#parts.log.error('the leases could not be looked at', { error }))
+        .then(() => this.#next(this.#untilNext()));
+    });
+  }
+
+  #untilNext(): number {
+    const now = this.#clock();
+    const soonest = Math.min(...[...this.#entries.values()].map((e) => e.due ?? Infinity));
+    return Math.min(LOOK_EVERY, Math.max(LOOK_SOONEST, soonest - now));
+  }
+
+  /** One round: what is due now, account by account. */
+  async #look(): Promise<void> {
+    const tickets = await this.#read();
+    const groups = new Map<string, Due[]>();
+    for (const due of tickets) {
+      const key = groupOf(due);
+      groups.set(key, [...(groups.get(key) ?? []), due]);
+    }
+    const now = this.#clock();
+    const dueGroups = [...groups.values()].filter((g) => g.some((d) => (d.entry.due ?? Infinity) <= now));
+    await mapLimited(dueGroups, AT_A_TIME, async (group) => {
+      if (this.#closing.signal.aborted) return;
+      await this.#renew(group.filter((d) => (d.entry.due ?? Infinity) <= now || goesAlong(d.times, now)));
+    });
+  }
+
+  /** Every ticket on disk with its entry brought up to date; entries of tickets that are gone are dropped. */
+  async #read(): Promise<Due[]> {
+    const found: Due[] = [];
+    const leases = await this.#parts.store.list();
+    const all = leases.flatMap((lease) => lease.tickets.map((ticket) => ({ lease, ticket })));
+    for (const { lease, ticket } of all) {
+      try {
+        const times = await ticketTimes(ticket.ccachePath);
+        found.push({ lease, ticket, times, entry: this.#entry(ticket, times) });
+      } catch (e) {
+        // A cache that cannot be read is as good as expired: its successor is due at once, where we can fetch one.
+        const times = { starts: 0, ends: 0, renewUntil: 0 };
+        const entry = this.#entry(ticket, times);
+        entry.lastError ??= messageOf(e);
+        found.push({ lease, ticket, times, entry });
+      }
+    }
+    const there = new Set(all.map(({ ticket }) => ticket.ccachePath));
+    for (const path of this.#entries.keys()) if (!there.has(path)) this.#entries.delete(path);
+    return found;
+  }
+
+  #entry(ticket: StoredTicket, times: TicketTimes): Entry {
+    const path = ticket.ccachePath;
+    const known = this.#entries.get(path);
+    if (known && known.ends === times.ends && (known.failures > 0 || known.due !== undefined)) return known;
+    const way = wayOf(ticket.record);
+    const account = `${ticket.record.serviceAccountName}@${ticket.record.domainName}`.toLowerCase();
+    const passwordQueryAt = known?.passwordQueryAt;
+    const entry: Entry = {
+      ends: times.ends,
+      due: dueAt(times, way, account, passwordQueryAt),
+      way,
+      failures: 0,
+      ...(passwordQueryAt !== undefined && { passwordQueryAt }),
+    };
+    this.#entries.set(path, entry);
+    return entry;
+  }
+
+  async #renew(group: readonly Due[]): Promise<void> {
+    const first = group[0]!;
+    const limit = AbortSignal.timeout(CALL_LIMIT_MS);
+    const signal = AbortSignal.any([limit, this.#closing.signal]);
+    if (first.entry.way.kind === 'extend') {
+      await Promise.all(group.map((due) => this.#extend(due, signal)));
+      return;
+    }
+    const { reader } = first.entry.way;
+    const owned = group.map(({ lease, ticket }) => ({ reader, lease, ticket, account: accountOf(ticket) }));
+    const outcomes = new Map<string, FetchedTicket | { error: unknown }>();
+    try {
+      await this.#actions!.replace(owned, signal, (ticket, outcome) => outcomes.set(ticket.ccachePath, outcome));
+    } catch (error) {
+      for (const { ticket } of owned) if (!outcomes.has(ticket.ccachePath)) outcomes.set(ticket.ccachePath, { error });
+    }
+    for (const due of group) {
+      const outcome = outcomes.get(due.ticket.ccachePath);
+      if (outcome && 'error' in outcome) this.#failed(due, outcome.error);
+      else this.#done(due, outcome?.passwordQueryAt?.getTime());
+    }
+  }
+
+  /** Extends a ticket-granting ticket whose reader's password is not at hand. */
+  async #extend(due: Due, signal: AbortSignal): Promise<void> {
+    let old: Buffer | undefined;
+    let renewed: Uint8Array | undefined;
+    try {
+      old = await readFile(due.ticket.ccachePath);
+      renewed = await this.#parts.engine.renew(old, signal);
+      await this.#parts.store.replace(due.lease.id, due.ticket, renewed);
+      this.#done(due);
+    } catch (e) {
+      this.#failed(due, e);
+    } finally {
+      wipe(old, renewed);
+    }
+  }
+
+  #done(due: Due, passwordQueryAt?: number): void {
+    this.#parts.metrics?.renewals.add({ result: 'ok' });
+    this.#parts.log.info('ticket renewed', { lease: due.lease.id, account: due.ticket.record.serviceAccountName });
+    // The next look reads the new times.
+    const entry: Entry = { ends: 0, due: undefined, way: due.entry.way, failures: 0 };
+    this.#entries.set(due.ticket.ccachePath, {
+      ...entry,
+      ...(passwordQueryAt !== undefined && { passwordQueryAt }),
+    });
+  }
+
+  #failed(due: Due, error: unknown): void {
+    const { entry, lease, ticket } = due;
+    if (this.#closing.signal.aborted) return;
+    entry.failures++;
+    entry.due = this.#clock() + retryDelay(entry.failures);
+    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    entry.lastError = messageOf(cause);
+    this.#parts.metrics?.renewals.add({ result: isAdError(cause) ? cause.code : 'FAULT' });
+    const account = ticket.record.serviceAccountName;
+    this.#parts.log.warn('a ticket was not renewed, the old one stays', { lease: lease.id, account, error: cause });
+  }
+
+  *#passwordAges(): Generator<readonly [{ account: string }, number]> {
+    const now = this.#clock();
+    const seen = new Set<string>();
+    for (const [path, { passwordQueryAt }] of this.#entries) {
+      const account = path.split('/').at(-2) ?? '';
+      if (passwordQueryAt === undefined || seen.has(account)) continue;
+      seen.add(account);
+      yield [{ account }, (passwordQueryAt - now) / 1000];
+    }
+  }
+}
+
+/** Tickets that one search and one login can serve: same reader, same account. Extended tickets stand alone. */
+function groupOf({ ticket, entry }: Due): string {
+  const { record } = ticket;
+  if (entry.way.kind === 'extend') return `extend ${ticket.ccachePath}`;
+  return `fetch ${record.domainlessUser} ${`${record.serviceAccountName}@${record.domainName}`.toLowerCase()}`;
+}

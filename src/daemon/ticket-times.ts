@@ -1,0 +1,33 @@
+/** When a ticket starts and ends, from the bytes of its cache. */
+import { readFile } from 'node:fs/promises';
+import { wipe } from '../bytes.ts';
+
+/** Milliseconds since 1970; `renewUntil` is 0 for a ticket that cannot be renewed. */
+export interface TicketTimes {
+  readonly starts: number;
+  readonly ends: number;
+  readonly renewUntil: number;
+}
+
+/**
+ * The times of the ticket in a cache that lives longest.
+ * @throws AdError MALFORMED, or Node's error when the file cannot be read; Error when it holds no ticket
+ */
+export async function ticketTimes(path: string): Promise<TicketTimes> {
+  // Not needed before somebody looks, and the daemon's start shall be short.
+  const [{ readCCache }, { isConfigEntry }] = await Promise.all([
+    import('../krb5/files/ccache.ts'),
+    import('../krb5/files/ccache-config.ts'),
+  ]);
+  const bytes = await readFile(path);
+  const cache = readCCache(bytes);
+  wipe(bytes, ...cache.credentials.map((c) => c.key.value));
+  const tickets = cache.credentials.filter((c) => !isConfigEntry(c));
+  const last = tickets.toSorted((a, b) => b.endtime.getTime() - a.endtime.getTime())[0];
+  if (!last) throw new Error('the cache holds no ticket');
+  return {
+    starts: (last.starttime ?? last.authtime).getTime(),
+    ends: last.endtime.getTime(),
+    renewUntil: last.renewTill?.getTime() ?? 0,
+  };
+}
