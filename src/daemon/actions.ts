@@ -4,7 +4,7 @@ import type { FetchedTicket, LeaseEngine } from './engine.ts';
 import { CCACHE, type Lease, type LeaseStore, type NewLease, type NewTicket, type StoredTicket } from './leases.ts';
 import type { Log } from './log.ts';
 import type { RequestedAccount } from './requests.ts';
-import { StepError, stepWords } from './status.ts';
+import { StatusError, StepError, stepWords } from './status.ts';
 import { domainlessUser, fetchWanted, forget, type UserReader, type Wanted, type WantedOutcome } from './wanted.ts';
 
 /** A ticket for a new lease. */
@@ -30,8 +30,11 @@ export interface Actions {
    * @param leaseId chosen by the caller; a new one when absent
    */
   add(wanted: readonly NewWanted[], signal: AbortSignal, leaseId?: string): Promise<NewLease>;
-  /** New tickets for every lease that the user made; the caches replaced. */
-  renew(reader: UserReader, signal: AbortSignal): Promise<string[]>;
+  /**
+   * New tickets for every lease that the user made; the caches replaced.
+   * @param formerName the user's leases are those of this one, or already the user's; they become the user's
+   */
+  renew(reader: UserReader, signal: AbortSignal, formerName?: string): Promise<string[]>;
   /** New tickets in the place of these; the caches replaced. Throws only when nothing at all was renewed. */
   replace(owned: readonly OwnedTicket[], signal: AbortSignal, note?: Note): Promise<string[]>;
   /** Caches removed; none for an unknown lease. */
@@ -68,8 +71,20 @@ export function createActions(parts: {
       }
     },
 
-    async renew(reader, signal) {
-      return this.replace(ticketsOf(await store.list(), reader), signal);
+    async renew(reader, signal, formerName) {
+      const leases = await store.list();
+      if (formerName === undefined) return this.replace(ticketsOf(leases, reader, reader.username), signal);
+      const former = ticketsOf(leases, reader, formerName);
+      const owned = former.length > 0 ? former : ticketsOf(leases, reader, reader.username);
+      if (owned.length === 0)
+        throw new StatusError('FAILED_PRECONDITION', 'ERROR: failed to renew any Kerberos tickets');
+      const renewed = await this.replace(owned, signal);
+      // Only what the new user could read becomes the new user's.
+      const done = new Set(renewed);
+      for (const id of new Set(owned.filter((o) => done.has(o.ticket.ccachePath)).map((o) => o.lease.id))) {
+        await store.changeUser(id, done, reader.username);
+      }
+      return renewed;
     },
 
     async replace(owned, signal, note) {
@@ -121,11 +136,11 @@ function newTicket(wanted: NewWanted, outcome: WantedOutcome): NewTicket {
 }
 
 /** User names and domains are case-insensitive; two users of one name in two domains are two users. */
-function ticketsOf(leases: readonly Lease[], user: UserReader): OwnedTicket[] {
+function ticketsOf(leases: readonly Lease[], user: UserReader, madeBy: string): OwnedTicket[] {
   const same = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();
   return leases.flatMap((lease) =>
     lease.tickets
-      .filter(({ record }) => same(record.domainlessUser, user.username) && same(record.domainName, user.domain))
+      .filter(({ record }) => same(record.domainlessUser, madeBy) && same(record.domainName, user.domain))
       .map((ticket) => ({ reader: user, lease, ticket, account: accountOf(ticket) })),
   );
 }

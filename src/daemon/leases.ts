@@ -175,6 +175,21 @@ export class LeaseStore {
     });
   }
 
+  /**
+   * Notes another user as the reader of some of a lease's tickets.
+   * @param paths of their caches
+   */
+  changeUser(id: string, paths: ReadonlySet<string>, username: string): Promise<void> {
+    return this.#alone(id, async () => {
+      const lease = await this.#read(id);
+      if (!lease) return;
+      const records = lease.tickets.map(({ record, ccachePath }) =>
+        paths.has(ccachePath) ? { ...record, domainlessUser: username } : record,
+      );
+      await this.#writeMetadata(id, records);
+    });
+  }
+
   #writeMetadata(id: string, records: readonly TicketRecord[]): Promise<void> {
     const path = join(this.directory, id, `${id}_metadata.json`);
     return writeFileAtomic(path, utf8(formatMetadata(records)), { mode: METADATA_MODE });

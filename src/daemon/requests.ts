@@ -85,3 +85,20 @@ export function checkedSecret(id: string, parse: () => UserSecret): UserSecret {
   wipe(user.password);
   throw new AdError('INVALID_ARGUMENT', `invalid domainName/username: ${problem} (secret ${id})`, { secret: id });
 }
+
+/**
+ * `old:new` in a Renew: the leases of one user go over to another, as when two accounts take turns. The same name twice
+ * is the plain name.
+ * @throws AdError INVALID_ARGUMENT when a side is empty or the old name is none
+ */
+export function splitRotation(username: string): { formerName?: string; username: string } {
+  const colon = username.indexOf(':');
+  if (colon === -1) return { username };
+  const [formerName, next] = [username.slice(0, colon), username.slice(colon + 1)];
+  if (formerName === '' || next === '') {
+    refuse('blue/green rotation format requires both old and new usernames ("oldUser:newUser")');
+  }
+  const problem = userNameProblem(formerName);
+  if (problem) refuse(`invalid old username: username ${problem}`);
+  return formerName === next ? { username: next } : { formerName, username: next };
+}

@@ -11,7 +11,7 @@ import { type ArnActions, parseMounts, takeAccess } from './arn.ts';
 import type { Jobs } from './jobs.ts';
 import type { Log, LogFields } from './log.ts';
 import type { DaemonMetrics } from './metrics.ts';
-import { checkReader, parseAccounts } from './requests.ts';
+import { checkReader, parseAccounts, splitRotation } from './requests.ts';
 import { causeOf, toStatus } from './status.ts';
 import { machineOrSecret, wantedBy } from './wanted.ts';
 
@@ -111,9 +111,11 @@ export function createService(parts: {
       'RenewNonDomainJoinedKerberosLease',
       'renewing leases',
       async (request, signal, note) => {
+        const { formerName, username } = splitRotation(request.username);
+        request.username = username;
         const reader = { kind: 'password' as const, ...takeReader(request) };
         note({ domain: reader.domain, user: reader.username });
-        const renewed = await actions.renew(reader, signal);
+        const renewed = await actions.renew(reader, signal, formerName);
         note({ count: renewed.length });
         return { renewedKerberosFilePaths: renewed };
       },
