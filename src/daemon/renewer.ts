@@ -4,7 +4,7 @@
  * replaced only by its whole successor.
  */
 import { readFile } from 'node:fs/promises';
-import { mapLimited } from '../async.ts';
+import { mapLimited, underSignals } from '../async.ts';
 import { wipe } from '../bytes.ts';
 import { isAdError, messageOf } from '../errors.ts';
 import { type Actions, accountOf } from './actions.ts';
@@ -127,7 +127,9 @@ export class Renewer {
     const dueGroups = [...groups.values()].filter((g) => g.some((d) => (d.entry.due ?? Infinity) <= now));
     await mapLimited(dueGroups, AT_A_TIME, async (group) => {
       if (this.#closing.signal.aborted) return;
-      await this.#renew(group.filter((d) => (d.entry.due ?? Infinity) <= now || goesAlong(d.times, now)));
+      const due = group.filter((d) => (d.entry.due ?? Infinity) <= now || goesAlong(d.times, now));
+      const limit = AbortSignal.timeout(CALL_LIMIT_MS);
+      await underSignals([limit, this.#closing.signal], (signal) => this.#renew(due, signal));
     });
   }
 
@@ -171,10 +173,8 @@ export class Renewer {
     return entry;
   }
 
-  async #renew(group: readonly Due[]): Promise<void> {
+  async #renew(group: readonly Due[], signal: AbortSignal): Promise<void> {
     const first = group[0]!;
-    const limit = AbortSignal.timeout(CALL_LIMIT_MS);
-    const signal = AbortSignal.any([limit, this.#closing.signal]);
     if (first.entry.way.kind === 'extend') {
       await Promise.all(group.map((due) => this.#extend(due, signal)));
       return;

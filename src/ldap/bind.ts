@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { Ber, type BerWriter, BindRequest, ProtocolOperation } from 'ldapts';
 import { Reader } from '../bytes.ts';
 import { AdError, abortError, MalformedError, messageOf, throwIfAborted } from '../errors.ts';
+import { anyElement, ber, element, headerLength, number } from './ber.ts';
 import { ldapResultError } from './errors.ts';
 import type { SaslMechanism } from './sasl-gssapi.ts';
 import type { SecurityLayer } from './security-layer.ts';
@@ -11,7 +12,6 @@ const SUCCESS = 0;
 const SASL_BIND_IN_PROGRESS = 14;
 /** serverSaslCreds [7], RFC 4511 4.2.2. */
 const SERVER_SASL_CREDS = 0x87;
-const [INTEGER, OCTET_STRING, ENUMERATED, SEQUENCE] = [0x02, 0x04, 0x0a, 0x30];
 const MAX_ROUNDS = 8;
 const MAX_RESPONSE = 1 << 17;
 
@@ -111,51 +111,18 @@ async function* readResponses(socket: Socket, server: string): AsyncGenerator<Sa
  */
 function parseResponse(bytes: Uint8Array): SaslBindResponse | undefined {
   const r = new Reader(bytes, 'LDAP');
-  const length = headerLength(r, SEQUENCE);
+  const length = headerLength(r, ber.sequence, MAX_RESPONSE);
   if (length === undefined || r.remaining < length) return undefined;
   if (r.remaining > length) r.fail('data after the BindResponse');
-  const messageId = number(element(r, INTEGER));
+  const messageId = number(element(r, ber.integer));
   const response = new Reader(element(r, ProtocolOperation.LDAP_RES_BIND), 'LDAP');
-  const status = number(element(response, ENUMERATED));
-  element(response, OCTET_STRING); // matchedDN
-  const diagnostic = Buffer.from(element(response, OCTET_STRING)).toString('utf8');
+  const status = number(element(response, ber.enumerated));
+  element(response, ber.octetString); // matchedDN
+  const diagnostic = Buffer.from(element(response, ber.octetString)).toString('utf8');
   let credentials: Uint8Array | undefined;
   while (response.remaining > 0) {
     const [tag, value] = anyElement(response); // a referral [3] may stand before serverSaslCreds
     if (tag === SERVER_SASL_CREDS) credentials = value;
   }
   return { messageId, status, diagnostic, credentials };
-}
-
-/** BER tag and definite length (RFC 4511 5.1); undefined when the bytes end inside them. */
-function headerLength(r: Reader, tag: number): number | undefined {
-  if (r.remaining < 2) return undefined;
-  if (r.u8('tag') !== tag) r.fail('not an LDAPMessage');
-  const first = r.u8('length');
-  if (first < 0x80) return first;
-  const count = first & 0x7f;
-  if (count < 1 || count > 4) r.fail(`length in ${count} bytes`);
-  if (r.remaining < count) return undefined;
-  let length = 0;
-  for (let i = 0; i < count; i++) length = length * 256 + r.u8('length');
-  if (length > MAX_RESPONSE) r.fail(`a BindResponse of ${length} bytes`);
-  return length;
-}
-
-function anyElement(r: Reader): [tag: number, value: Uint8Array] {
-  const tag = r.u8('tag');
-  r.offset--;
-  const length = headerLength(r, tag) ?? r.fail('ends inside an element');
-  return [tag, r.bytes(length, 'element')];
-}
-
-function element(r: Reader, tag: number): Uint8Array {
-  const [found, value] = anyElement(r);
-  return found === tag ? value : r.fail(`element 0x${found.toString(16)} where 0x${tag.toString(16)} is due`);
-}
-
-/** INTEGER or ENUMERATED of up to four bytes. */
-function number(value: Uint8Array): number {
-  if (value.length < 1 || value.length > 4) throw new MalformedError('LDAP', `number of ${value.length} bytes`);
-  return value.reduce((n, byte) => n * 256 + byte, 0);
 }

@@ -9,6 +9,7 @@ import { lookupWith, type Resolver } from '../krb5/network/resolver.ts';
 import { servicePrincipal } from '../krb5/principal.ts';
 import { saslBind } from './bind.ts';
 import { ldapResultError } from './errors.ts';
+import { AnswerReader } from './messages.ts';
 import { GssapiMechanism } from './sasl-gssapi.ts';
 import { SealedSocket } from './security-layer.ts';
 
@@ -58,7 +59,11 @@ export async function connectSealed(options: SealedConnectionOptions): Promise<S
     const [, credentials] = await Promise.all([connected(socket, server, signal), client.ticket(service, signal)]);
     const mechanism = new GssapiMechanism({ context: client.context, credentials });
     const layer = await saslBind(socket, mechanism, server, signal);
-    return new SealedConnection(new SealedSocket(socket, layer), endpoint, options.operationTimeout ?? 10_000);
+    return new SealedConnection(
+      new SealedSocket(socket, layer, new AnswerReader()),
+      endpoint,
+      options.operationTimeout ?? 10_000,
+    );
   } catch (e) {
     socket.destroy(); // also a handshake that nobody waits for any more
     throw e;

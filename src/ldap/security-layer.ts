@@ -15,8 +15,23 @@ export interface SecurityLayer {
   destroy(): void;
 }
 
-/** ldapts parses one message a recursion step inside a chunk, so a decrypted buffer is handed on in small slices. */
+/** What becomes of the decrypted bytes before they are handed on. */
+export interface Inspector {
+  /** A request goes out. */
+  requested(): void;
+  /** The chunks to hand on, in this order. Takes `plain` over. @throws to end the connection */
+  push(plain: Uint8Array): Iterable<Uint8Array>;
+}
+
 const SLICE = 16_384;
+
+/** Small chunks: ldapts parses one message a recursion step inside a chunk. */
+const slices: Inspector = {
+  requested: () => undefined,
+  *push(plain) {
+    for (let i = 0; i < plain.length; i += SLICE) yield plain.subarray(i, i + SLICE);
+  },
+};
 
 /** Everything written is sealed, everything read was opened; one broken token ends the connection. */
 export class SealedSocket extends Duplex {
@@ -27,11 +42,13 @@ export class SealedSocket extends Duplex {
   readonly #raw: Socket;
   readonly #layer: SecurityLayer;
   readonly #frames: FrameReader;
+  readonly #inspector: Inspector;
 
-  constructor(raw: Socket, layer: SecurityLayer) {
+  constructor(raw: Socket, layer: SecurityLayer, inspector: Inspector = slices) {
     super({ allowHalfOpen: false });
     this.#raw = raw;
     this.#layer = layer;
+    this.#inspector = inspector;
     this.#frames = new FrameReader(layer.maxReceive);
     raw.on('data', (chunk: Buffer) => this.#onData(chunk));
     raw.on('end', () => this.push(null));
@@ -52,8 +69,8 @@ export class SealedSocket extends Duplex {
   }
 
   #pass(plain: Uint8Array): void {
-    for (let i = 0; i < plain.length; i += SLICE) {
-      if (!this.push(plain.subarray(i, i + SLICE))) this.#raw.pause();
+    for (const part of this.#inspector.push(plain)) {
+      if (!this.push(part)) this.#raw.pause();
     }
   }
 
@@ -62,6 +79,7 @@ export class SealedSocket extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (e?: Error | null) => void): void {
+    this.#inspector.requested();
     const out: Uint8Array[] = [];
     for (let i = 0; i < chunk.length; i += this.#layer.maxSend) {
       const sealed = this.#layer.wrap(chunk.subarray(i, i + this.#layer.maxSend));

@@ -9,6 +9,8 @@ export interface Asked {
   readonly what: string;
   readonly realm: string;
   readonly server: string;
+  /** True where a ticket was presented instead of a password or key. */
+  readonly withTicket?: boolean;
 }
 
 const meaning: Partial<Record<keyof typeof krbError, { code: ErrorCode; advice: string }>> = {
@@ -40,9 +42,13 @@ const subCodeMeaning: Record<string, ErrorCode> = {
   NO_SUCH_USER: 'UNKNOWN_PRINCIPAL',
 };
 
+/** A ticket that does not open is out of date: the KDC's or the service's key has changed since. */
+const STALE_TICKET = { code: 'KDC_ERROR', advice: 'the ticket is no longer accepted: log on anew' } as const;
+
 export function krbErrorToAdError(error: KrbError, asked: Asked): AdError {
   const name = Object.entries(krbError).find(([, code]) => code === error.errorCode)?.[0];
-  const known = name === undefined ? undefined : meaning[name as keyof typeof krbError];
+  const stale = asked.withTicket && error.errorCode === krbError.KRB_AP_ERR_BAD_INTEGRITY;
+  const known = stale ? STALE_TICKET : meaning[name as keyof typeof krbError];
   const sub = ntStatusName(error);
   const code = (sub === undefined ? undefined : subCodeMeaning[sub]) ?? known?.code ?? 'KDC_ERROR';
   const advice = known ? `: ${known.advice}` : '';
