@@ -75,3 +75,30 @@ export async function underSignals<T>(
     for (const stop of stops) stop();
   }
 }
+
+/**
+ * `work` as it is asked for by many: it runs once at a time, and those who ask while it runs share the next run, so
+ * that everyone gets what was true when they asked, or later.
+ */
+export function inTurns<T>(work: () => Promise<T>): () => Promise<T> {
+  let running: Promise<unknown> | undefined;
+  let next: Promise<T> | undefined;
+  const run = (): Promise<T> => {
+    const result = work();
+    const ended: Promise<unknown> = result
+      .catch(() => undefined)
+      .then(() => {
+        if (running === ended) running = undefined;
+      });
+    running = ended;
+    return result;
+  };
+  return () => {
+    if (!running) return run();
+    next ??= running.then(() => {
+      next = undefined;
+      return run();
+    });
+    return next;
+  };
+}

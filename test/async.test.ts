@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { describe, test } from 'node:test';
-import { abortable, deferred, underSignals } from '../src/async.ts';
+import { abortable, deferred, inTurns, underSignals } from '../src/async.ts';
 import { AdError } from '../src/errors.ts';
 
 const listeners = (signal: AbortSignal) => getEventListeners(signal, 'abort').length;
@@ -70,5 +70,37 @@ describe('underSignals', () => {
       sizes.filter((n) => n > 0),
       [],
     );
+  });
+});
+
+describe('work in turns', () => {
+  test('runs once at a time, and once more for all who asked meanwhile', async () => {
+    const gates = [deferred<void>(), deferred<void>(), deferred<void>()];
+    let begun = 0;
+    const ask = inTurns(async () => {
+      const n = begun++;
+      await gates[n]!.promise;
+      return n;
+    });
+    const first = ask();
+    const [second, third] = [ask(), ask()];
+    assert.equal(begun, 1);
+    gates[0]!.resolve();
+    assert.equal(await first, 0);
+    gates[1]!.resolve();
+    assert.deepEqual(await Promise.all([second, third]), [1, 1]);
+    gates[2]!.resolve();
+    assert.equal(await ask(), 2);
+  });
+
+  test('goes on after a failure', async () => {
+    let begun = 0;
+    const ask = inTurns(async () => {
+      if (begun++ === 0) throw new Error('once');
+      return begun;
+    });
+    const second = [ask(), ask()];
+    await assert.rejects(second[0]!, /once/);
+    assert.equal(await second[1], 2);
   });
 });

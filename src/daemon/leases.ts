@@ -12,6 +12,7 @@ import { randomBytes } from 'node:crypto';
 import type { Dirent } from 'node:fs';
 import { chmod, lstat, mkdir, readdir, readFile, rename, rmdir, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { inTurns, mapLimited } from '../async.ts';
 import { hex, utf8 } from '../bytes.ts';
 import { AdError, messageOf } from '../errors.ts';
 import { writeFileAtomic } from '../krb5/files/atomic.ts';
@@ -212,18 +213,26 @@ export class LeaseStore {
     });
   }
 
-  /** Every lease on disk that can be read; broken ones are logged and skipped. */
-  async list(): Promise<Lease[]> {
-    const names = (await entries(this.directory))
-      .filter((e) => e.isDirectory() && !leaseIdProblem(e.name))
-      .map((e) => e.name);
-    const leases: Lease[] = [];
-    for (let at = 0; at < names.length; at += 16) {
-      const batch = await Promise.all(names.slice(at, at + 16).map((id) => this.#read(id)));
-      for (const lease of batch) if (lease) leases.push(lease);
-    }
-    return leases;
+  /**
+   * Every lease on disk that can be read; broken ones are logged and skipped.
+   * @throws AdError FILE when the directory cannot be read, or no more files can be opened
+   */
+  list(): Promise<Lease[]> {
+    return this.#listing();
   }
+
+  /** However many ask, the disk is read by one at a time. */
+  readonly #listing = inTurns(async (): Promise<Lease[]> => {
+    try {
+      const names = (await entries(this.directory))
+        .filter((e) => e.isDirectory() && !leaseIdProblem(e.name))
+        .map((e) => e.name);
+      const leases = await mapLimited(names, 16, (id) => this.#read(id));
+      return leases.filter((lease) => lease !== undefined);
+    } catch (e) {
+      throw fileError('read', this.directory, e);
+    }
+  });
 
   /**
    * Puts a new ticket in the place of an old one.
@@ -252,6 +261,8 @@ export class LeaseStore {
       }
       return { id, tickets };
     } catch (e) {
+      // That is not this lease's fault, and nobody must take it for gone.
+      if (isExhausted(e)) throw e;
       this.#log.warn('a lease cannot be read and is left alone', { lease: id, error: e });
       return undefined;
     }
@@ -392,5 +403,8 @@ async function gone(removal: Promise<void>): Promise<boolean> {
     throw e;
   }
 }
+
+const isExhausted = (e: unknown): boolean =>
+  ['EMFILE', 'ENFILE', 'ENOMEM'].includes(String((e as NodeJS.ErrnoException).code));
 
 const isMissing = (e: unknown): boolean => (e as NodeJS.ErrnoException).code === 'ENOENT';

@@ -1,4 +1,5 @@
 /** What operators ask for: every lease, how long its tickets live, what went wrong last, what comes next. */
+import { inTurns, mapLimited } from '../async.ts';
 import { messageOf } from '../errors.ts';
 import type { Lease as LeaseOverview, StatusServer, Ticket as TicketOverview } from '../proto/generated/status.ts';
 import type { LeaseStore, StoredTicket } from './leases.ts';
@@ -6,6 +7,7 @@ import { ticketTimes } from './ticket-times.ts';
 
 export { StatusService } from '../proto/generated/status.ts';
 
+const FILES_AT_A_TIME = 16;
 const NO_TIMES = { starts: 0, ends: 0, renewUntil: 0 };
 
 /** What whoever renews tickets knows of one. */
@@ -35,12 +37,14 @@ export class Overview {
     this.#started = parts.clock();
   }
 
-  async leases(): Promise<LeaseOverview[]> {
+  /** However many ask, the disk is read by one at a time, a few files at once. */
+  readonly leases = inTurns(async (): Promise<LeaseOverview[]> => {
     const leases = await this.#parts.store.list();
-    return Promise.all(
-      leases.map(async ({ id, tickets }) => ({ id, tickets: await Promise.all(tickets.map((t) => this.#ticket(t))) })),
-    );
-  }
+    return mapLimited(leases, FILES_AT_A_TIME, async ({ id, tickets }) => ({
+      id,
+      tickets: await mapLimited(tickets, 1, (t) => this.#ticket(t)),
+    }));
+  });
 
   async #ticket(ticket: StoredTicket): Promise<TicketOverview> {
     const times = await ticketTimes(ticket.ccachePath).catch((e: unknown) => ({ ...NO_TIMES, error: messageOf(e) }));

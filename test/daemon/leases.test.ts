@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { lstat, mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { LeaseStore, type NewTicket } from '../../src/daemon/leases.ts';
 import { silentLog } from '../../src/daemon/log.ts';
@@ -222,6 +224,23 @@ describe('lease store', () => {
       [id],
     );
     assert.match(lines.join(''), /"lease":"broken"/);
+  });
+
+  test('does not pass a lease over when no more files can be opened', async (t) => {
+    const store = await openStore(t);
+    await store.create([ticket('a')]);
+    const program = `
+      import { openSync } from 'node:fs';
+      import { LeaseStore } from ${JSON.stringify(new URL('../../src/daemon/leases.ts', import.meta.url).href)};
+      const log = { warn() {}, info() {}, error() {}, debug() {} };
+      const store = new LeaseStore({ directory: ${JSON.stringify(store.directory)}, log });
+      const before = (await store.list()).length;
+      try { for (;;) openSync('/dev/null'); } catch {}
+      const after = await store.list().then((l) => l.length, (e) => e.code + ' ' + e.details.errno);
+      process.stdout.write(before + ' ' + after);`;
+    const args = ['-c', 'ulimit -n 100; exec "$@"', 'sh', process.execPath, '--import', 'tsx', '--input-type=module'];
+    const { stdout } = await promisify(execFile)('/bin/sh', [...args, '-e', program]);
+    assert.equal(stdout, '1 FILE EMFILE');
   });
 
   test('replaces a ticket without touching the directory', async (t) => {
