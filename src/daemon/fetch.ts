@@ -11,8 +11,8 @@ import { fromDer } from '../asn1.ts';
 import { mapLimited } from '../async.ts';
 import { wipe } from '../bytes.ts';
 import { AdError, isAdError, messageOf } from '../errors.ts';
-import { type ManagedAccount, readManagedAccounts } from '../gmsa/account.ts';
-import { loginManagedAccount } from '../gmsa/login.ts';
+import { type ManagedAccount, readManagedAccounts, samAccountName } from '../gmsa/account.ts';
+import { type EarlyLogin, loginEarly, loginManagedAccount } from '../gmsa/login.ts';
 import type { Credentials } from '../krb5/credentials.ts';
 import { DEFAULT_ETYPES, findProfile } from '../krb5/crypto/index.ts';
 import { exchangeContext } from '../krb5/exchanges/context.ts';
@@ -116,11 +116,18 @@ export class DirectoryEngine implements LeaseEngine {
     accounts: readonly GmsaRef[],
     signal: AbortSignal,
   ): Promise<FetchOutcome[]> {
-    const managed = await this.#read(reader, domain, accounts, signal);
+    // The search and the logins of accounts seen before go side by side; no ticket is used before the search confirms it.
+    const early =
+      accounts.length > LOGINS_AT_A_TIME ? [] : accounts.map((account) => this.#early(reader, account, signal));
+    let managed: (ManagedAccount | AdError)[] = [];
     try {
+      managed = await this.#read(reader, domain, accounts, signal);
       return await mapLimited(accounts, LOGINS_AT_A_TIME, (account, i) =>
-        this.#login(reader, account, managed[i]!, signal),
+        this.#login(reader, account, managed[i]!, signal, early[i]),
       );
+    } catch (e) {
+      for (const login of early) login?.discard();
+      throw e;
     } finally {
       for (const account of managed) {
         if (!(account instanceof AdError)) wipe(account.password.current, account.password.previous);
@@ -158,12 +165,21 @@ export class DirectoryEngine implements LeaseEngine {
     account: GmsaRef,
     managed: ManagedAccount | AdError,
     signal: AbortSignal,
+    early?: EarlyLogin,
   ): Promise<FetchOutcome> {
-    if (managed instanceof AdError) return { account, error: managed };
+    if (managed instanceof AdError) {
+      early?.discard();
+      return { account, error: managed };
+    }
     try {
       const realm = this.#realmOf(account.domain);
-      const tgt = await timed(this.#options.metrics, 'login', realm, () =>
-        loginManagedAccount(reader.client.context, managed, realm, signal, reader.keys),
+      const tgt = await timed(
+        this.#options.metrics,
+        'login',
+        realm,
+        async () =>
+          (await early?.confirm(managed.password)) ??
+          (await loginManagedAccount(reader.client.context, managed, realm, signal, reader.keys)),
       );
       this.#noteWeakTicket(account.name, tgt);
       try {
@@ -181,6 +197,11 @@ export class DirectoryEngine implements LeaseEngine {
       if (isAdError(e) && !isAdError(e, 'TIMEOUT', 'ABORTED')) return { account, error: e };
       throw e;
     }
+  }
+
+  #early(reader: Reader, account: GmsaRef, signal: AbortSignal): EarlyLogin | undefined {
+    const realm = this.#realmOf(account.domain);
+    return loginEarly(reader.client.context, samAccountName(account.name), realm, reader.keys, signal);
   }
 
   /** Domains are switching RC4 off: whoever still gets such a ticket is named. */

@@ -6,13 +6,14 @@ import { hintId, type KeyHint } from '../krb5/secret.ts';
 
 /**
  * A key is found by a keyed hash of the password itself and all that string-to-key takes beside it, so another password
- * is another key, and a password that was read from the directory anew gives the key it gave before. Nothing tells
- * which account a key belongs to.
+ * is another key, and a password that was read from the directory anew gives the key it gave before.
  */
 export class KeyMemory {
   readonly #hashKey = randomBytes(32);
   /** Least recently used first. */
   readonly #keys = new Map<string, Key>();
+  /** Which key an account logged on with last. */
+  readonly #last = new Map<string, { readonly tag: string; readonly id: string }>();
   readonly #limit: number;
   #destroyed = false;
 
@@ -28,10 +29,7 @@ export class KeyMemory {
    * @throws what `derive` throws
    */
   async get(password: Uint8Array, hint: KeyHint, derive: () => Promise<Key>): Promise<Key> {
-    const hash = createHmac('sha256', this.#hashKey)
-      .update(utf8(`${hintId(hint)}\0`))
-      .update(password);
-    const id = hash.digest('base64');
+    const id = this.#idOf(password, hint);
     const known = this.#keys.get(id);
     if (known) {
       this.#keep(id, known);
@@ -41,6 +39,30 @@ export class KeyMemory {
     // Another login of the account may have been faster; what was destroyed meanwhile stays empty.
     if (!this.#destroyed && !this.#keys.has(id)) this.#keep(id, ownCopy(key));
     return key;
+  }
+
+  #idOf(password: Uint8Array, hint: KeyHint): string {
+    const hash = createHmac('sha256', this.#hashKey).update(utf8(`${hintId(hint)}\0`));
+    return hash.update(password).digest('base64');
+  }
+
+  /** What a password is recognised by, without keeping it. */
+  tagOf(password: Uint8Array): string {
+    return createHmac('sha256', this.#hashKey).update(password).digest('base64');
+  }
+
+  /** Notes that an account logged on with a password, its key made by `hint`. */
+  used(account: string, password: Uint8Array, hint: KeyHint): void {
+    this.#last.set(account, { tag: this.tagOf(password), id: this.#idOf(password, hint) });
+    const [oldest] = this.#last.keys();
+    if (this.#last.size > this.#limit && oldest !== undefined) this.#last.delete(oldest);
+  }
+
+  /** The key an account logged on with last, the caller's own, and the tag of its password. */
+  lastOf(account: string): { readonly key: Key; readonly tag: string } | undefined {
+    const last = this.#last.get(account);
+    const key = last && this.#keys.get(last.id);
+    return key && { key: ownCopy(key), tag: last.tag };
   }
 
   #keep(id: string, key: Key): void {
@@ -58,6 +80,7 @@ export class KeyMemory {
     this.#destroyed = true;
     for (const key of this.#keys.values()) key.destroy();
     this.#keys.clear();
+    this.#last.clear();
     wipe(this.#hashKey);
   }
 }

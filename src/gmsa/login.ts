@@ -6,8 +6,9 @@ import { Key } from '../krb5/crypto/index.ts';
 import { asExchange } from '../krb5/exchanges/as.ts';
 import type { ExchangeContext } from '../krb5/exchanges/context.ts';
 import { activeDirectorySalt, principal } from '../krb5/principal.ts';
-import { DerivingSecret, type KeyHint } from '../krb5/secret.ts';
+import { DerivingSecret, type KeyHint, KeySecret } from '../krb5/secret.ts';
 import type { ManagedAccount } from './account.ts';
+import type { ManagedPassword } from './blob.ts';
 import type { KeyMemory } from './key-memory.ts';
 import { deriveKeys, validPasswords } from './keys.ts';
 
@@ -29,7 +30,9 @@ export async function loginManagedAccount(
   for (const password of validPasswords(account.password)) {
     const secret = managedSecret(password, account.samAccountName, realm, context.permittedEtypes, keys);
     try {
-      return await asExchange(context, { client: principal(realm, account.samAccountName), secret, signal });
+      const tgt = await asExchange(context, { client: principal(realm, account.samAccountName), secret, signal });
+      if (secret.remembered) keys?.used(accountId(account.samAccountName, realm), password, secret.remembered);
+      return tgt;
     } catch (e) {
       if (!isAdError(e, 'WRONG_PASSWORD')) throw e;
       refusal ??= e;
@@ -38,6 +41,45 @@ export async function loginManagedAccount(
     }
   }
   throw refusal ?? new AdError('WRONG_PASSWORD', `${account.samAccountName} has no managed password that is valid now`);
+}
+
+const accountId = (samName: string, realm: string): string => `${samName}@${realm}`.toLowerCase();
+
+/** A login begun with the key that worked last, while the directory is still being asked. */
+export interface EarlyLogin {
+  /**
+   * The ticket, if the password just read is the one it was got with; undefined if not, or if the KDC refused.
+   * Without this word of the directory the ticket is not to be used: the reader may have lost its right to the password.
+   */
+  confirm(password: ManagedPassword): Promise<Credentials | undefined>;
+  /** Wipes a ticket that was not confirmed. */
+  discard(): void;
+}
+
+/** Undefined when the account has not logged on before. */
+export function loginEarly(
+  context: ExchangeContext,
+  samName: string,
+  realm: string,
+  keys: KeyMemory,
+  signal?: AbortSignal,
+): EarlyLogin | undefined {
+  const last = keys.lastOf(accountId(samName, realm));
+  if (!last || !context.permittedEtypes.includes(last.key.etype)) return undefined;
+  const secret = new KeySecret([last.key]);
+  last.key.destroy();
+  const exchange = asExchange(context, { client: principal(realm, samName), secret, signal });
+  // Whatever goes wrong here goes wrong again, and is told then, in the login that follows.
+  const ticket = exchange.catch(() => undefined).finally(() => secret.destroy());
+  const discard = () => void ticket.then((tgt) => wipe(tgt?.key.value));
+  return {
+    discard,
+    async confirm(password) {
+      if (keys.tagOf(validPasswords(password)[0]!) === last.tag) return ticket;
+      discard();
+      return undefined;
+    },
+  };
 }
 
 /** @param password raw UTF-16LE bytes; copied */
