@@ -115,10 +115,10 @@ export class LeaseStore {
       await makeDirectory(home);
       const metadata = utf8(formatMetadata(records));
       const written = await Promise.allSettled([
-        writeFileAtomic(join(home, `${id}_metadata.json`), metadata, { mode: METADATA_MODE, durable: false }),
+        writeFileAtomic(join(home, `${id}_metadata.json`), metadata, { mode: METADATA_MODE, draft: true }),
         ...tickets.map(async (t) => {
           await makeDirectory(join(home, t.name));
-          await writeFileAtomic(join(home, t.name, CCACHE), t.ccache, { mode: this.#ccacheMode, durable: false });
+          await writeFileAtomic(join(home, t.name, CCACHE), t.ccache, { mode: this.#ccacheMode, draft: true });
         }),
       ]);
       for (const result of written) if (result.status === 'rejected') throw result.reason;

@@ -11,8 +11,11 @@ export interface AtomicOptions {
   /** Owner and group; those of the process when absent. */
   readonly uid?: number;
   readonly gid?: number;
-  /** False: after a power failure the file may be empty. For what is of no use then anyway. */
-  readonly durable?: boolean;
+  /**
+   * True for a file that is not there yet, in a directory that nobody looks into before it is renamed as a whole: written
+   * in place and not synced to disk, so after a power failure it may be empty.
+   */
+  readonly draft?: boolean;
 }
 
 /**
@@ -22,7 +25,7 @@ export interface AtomicOptions {
  * @throws AdError FILE, with `details.path` and `details.errno`
  */
 export async function writeFileAtomic(path: string, bytes: Uint8Array, options: AtomicOptions = {}): Promise<void> {
-  const temporary = join(dirname(path), `.${randomBytes(16).toString('hex')}.tmp`);
+  const temporary = options.draft ? path : join(dirname(path), `.${randomBytes(16).toString('hex')}.tmp`);
   let file: FileHandle | undefined;
   try {
     // O_EXCL makes the file or fails, so it cannot be someone else's; nobody but the owner may open it from here on.
@@ -31,9 +34,9 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array, options: 
     if (options.uid !== undefined || options.gid !== undefined) await file.chown(options.uid ?? -1, options.gid ?? -1);
     await file.chmod(options.mode ?? 0o600);
     await file.writeFile(bytes);
-    if (options.durable ?? true) await file.sync();
+    if (!options.draft) await file.sync();
     await file.close();
-    await rename(temporary, path);
+    if (!options.draft) await rename(temporary, path);
   } catch (e) {
     if (file) {
       await file.close().catch(() => undefined);
