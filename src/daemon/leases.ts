@@ -9,20 +9,19 @@
  * symbolic link.
  */
 import { randomBytes } from 'node:crypto';
-import type { Dirent } from 'node:fs';
-import { chmod, lstat, mkdir, readdir, readFile, rename, rmdir, unlink } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, rename, rmdir, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { inTurns, mapLimited } from '../async.ts';
 import { hex, utf8 } from '../bytes.ts';
-import { AdError, messageOf } from '../errors.ts';
+import { AdError } from '../errors.ts';
 import { writeFileAtomic } from '../krb5/files/atomic.ts';
+import { DIRECTORY_MODE, entries, fileError, gone, isDirectory, isExhausted, makeDirectory } from './lease-files.ts';
 import type { Log } from './log.ts';
 import { formatMetadata, parseMetadata, type TicketRecord } from './metadata.ts';
 import { directoryNameProblem, leaseIdProblem } from './names.ts';
 
 /** Name of a ticket cache in its directory. */
 export const CCACHE = 'krb5cc';
-const DIRECTORY_MODE = 0o755;
 const METADATA_MODE = 0o644;
 const draftName = /^\.[0-9a-f]{20}\.new$/;
 /** What `writeFileAtomic` leaves when the process is killed within it. */
@@ -357,54 +356,3 @@ function checkPlaces(id: string, old: ReadonlyMap<string, TicketRecord>, tickets
     );
   }
 }
-
-const fileError = (doing: string, path: string, e: unknown): AdError =>
-  e instanceof AdError
-    ? e
-    : new AdError(
-        'FILE',
-        `cannot ${doing} ${path}: ${messageOf(e)}`,
-        { path, errno: (e as NodeJS.ErrnoException).code },
-        e,
-      );
-
-/** Readable for containers whatever the daemon's umask. */
-async function makeDirectory(path: string): Promise<void> {
-  await mkdir(path);
-  await chmod(path, DIRECTORY_MODE);
-}
-
-async function isDirectory(path: string): Promise<boolean> {
-  try {
-    return (await lstat(path)).isDirectory();
-  } catch (e) {
-    if (isMissing(e)) return false;
-    throw e;
-  }
-}
-
-/** What is in a directory; nothing when it does not exist. Types are those of the entries, links not followed. */
-async function entries(path: string): Promise<Dirent[]> {
-  try {
-    return await readdir(path, { withFileTypes: true });
-  } catch (e) {
-    if (isMissing(e)) return [];
-    throw e;
-  }
-}
-
-/** Awaits a removal; false when there was nothing to remove. */
-async function gone(removal: Promise<void>): Promise<boolean> {
-  try {
-    await removal;
-    return true;
-  } catch (e) {
-    if (isMissing(e)) return false;
-    throw e;
-  }
-}
-
-const isExhausted = (e: unknown): boolean =>
-  ['EMFILE', 'ENFILE', 'ENOMEM'].includes(String((e as NodeJS.ErrnoException).code));
-
-const isMissing = (e: unknown): boolean => (e as NodeJS.ErrnoException).code === 'ENOENT';
