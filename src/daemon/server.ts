@@ -5,12 +5,25 @@ import {
   type CredentialsFetcherServiceServer,
   CredentialsFetcherServiceService,
 } from '../proto/generated/credentialsfetcher.ts';
+import { type AdmissionOptions, admission } from './admission.ts';
 import { createHealth, HealthService } from './health.ts';
+import { CALL_LIMIT_MS } from './jobs.ts';
 import { type Overview, StatusService } from './overview.ts';
 import { createReflection, reflectionServices } from './reflection.ts';
 
 /** Largest request, in bytes; more is answered RESOURCE_EXHAUSTED. */
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+/** Clients connect again by themselves, without a call failing: they are sent away when idle, and now and then. */
+const IDLE_MS = 60_000;
+const AGE_MS = 15 * 60_000;
+/** Time to read our last words. */
+const LAST_WORDS_MS = 1000;
+
+export interface ServerLimits extends AdmissionOptions {
+  /** How long a connection without calls is kept, in milliseconds. */
+  readonly idleMs?: number;
+}
 
 export interface GrpcServer {
   /** Serves gRPC on one accepted, still unread connection. */
@@ -19,11 +32,20 @@ export interface GrpcServer {
   close(graceMs: number): Promise<void>;
 }
 
-export function createServer(service: CredentialsFetcherServiceServer, overview: Overview): GrpcServer {
+export function createServer(
+  service: CredentialsFetcherServiceServer,
+  overview: Pick<Overview, 'service'>,
+  limits: ServerLimits = {},
+): GrpcServer {
   const server = new Server({
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_concurrent_streams': 1024,
     'grpc.enable_channelz': 0,
+    // Node stops listening to a connection that broke the protocol, and would never see its client go.
+    'grpc.max_connection_idle_ms': limits.idleMs ?? IDLE_MS,
+    'grpc.max_connection_age_ms': AGE_MS,
+    'grpc.max_connection_age_grace_ms': CALL_LIMIT_MS + 5000,
+    interceptors: [admission(limits)],
   });
   const health = createHealth();
   server.addService(CredentialsFetcherServiceService, service);
@@ -37,6 +59,8 @@ export function createServer(service: CredentialsFetcherServiceServer, overview:
       connections.add(connection);
       connection.once('close', () => connections.delete(connection));
       connection.on('error', () => connection.destroy());
+      // All is said; who does not hang up now is not waited for.
+      connection.once('finish', () => setTimeout(() => connection.destroy(), LAST_WORDS_MS).unref());
       // It came paused, and HTTP/2 takes over a running handle: what arrives from now on goes to it, not to the stream.
       connection.read(0);
       injector.injectConnection(connection);
