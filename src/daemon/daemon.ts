@@ -12,7 +12,7 @@ import { type DaemonMetrics, daemonMetrics, renderMetrics } from './metrics.ts';
 import type { MetricsServer } from './metrics-server.ts';
 import type { Overview } from './overview.ts';
 import type { RenewerParts } from './renewer.ts';
-import { listenOnSocket } from './socket.ts';
+import { listenOnDescriptor, listenOnSocket } from './socket.ts';
 
 export interface Daemon {
   /** For gRPC clients: `unix:` and the path of the socket. */
@@ -26,6 +26,8 @@ export interface DaemonParts {
     Partial<Pick<DaemonConfig, 'socketMode' | 'ccacheMode' | 'metrics' | 'secretId'>>;
   readonly engine: LeaseEngine;
   readonly log: Log;
+  /** A descriptor that listens already, in place of the socket in `config.socketDir`. */
+  readonly socketFd?: number | undefined;
   /** How the ARN calls reach AWS; the SDK when absent. */
   readonly openAws?: OpenAws;
   /** Shared with the engine; made here when absent. */
@@ -52,7 +54,9 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const path = join(config.socketDir, SOCKET_NAME);
   // The socket comes first: it says whether another daemon is at work here, and clients may already connect while
   // gRPC, the greater part of the code, is still being loaded. They are served as soon as it is.
-  const listener = await listenOnSocket(path, config.socketMode);
+  const listener = await (parts.socketFd === undefined
+    ? listenOnSocket(path, config.socketMode)
+    : listenOnDescriptor(parts.socketFd));
   try {
     const waiting: net.Socket[] = [];
     let serve = (connection: net.Socket): void => void waiting.push(connection);

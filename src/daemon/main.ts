@@ -9,6 +9,7 @@ import { SOCKET_NAME, startDaemon } from './daemon.ts';
 import type { LeaseEngine } from './engine.ts';
 import { createLog, fileSink, isJournal, type Log, type LogFormat, type LogSink, stderrSink } from './log.ts';
 import { daemonMetrics } from './metrics.ts';
+import { passedSocket } from './socket.ts';
 
 /** Runs the program; the result is its exit code. Tests and other programs use `startDaemon` instead. */
 export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -42,7 +43,8 @@ async function run(config: DaemonConfig, warnings: readonly string[]): Promise<n
     log,
   );
   try {
-    const daemon = await startDaemon({ config, engine, log, metrics, renewal: {} });
+    const socketFd = passedSocket(process.env, process.pid);
+    const daemon = await startDaemon({ config, socketFd, engine, log, metrics, renewal: {} });
     log.info('listening', { address: daemon.address, path: config.krbDir, version: version(), pid: process.pid });
     // The rest of the code is loaded a moment later: it must not delay the first answers, nor the first lease.
     setTimeout(() => engine.preload(), 200).unref();

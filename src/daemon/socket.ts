@@ -26,6 +26,28 @@ export async function listenOnSocket(path: string, mode = 0o660): Promise<net.Se
   }
 }
 
+/** The first descriptor that systemd hands over (sd_listen_fds(3)). */
+const FIRST_PASSED = 3;
+
+/**
+ * The listening socket that systemd opened for this process, if any: it stays in place while daemons come and go, and with
+ * it every bind mount of its file.
+ */
+export function passedSocket(env: Readonly<Record<string, string | undefined>>, pid: number): number | undefined {
+  return env.LISTEN_PID === String(pid) && Number(env.LISTEN_FDS) >= 1 ? FIRST_PASSED : undefined;
+}
+
+/** Accepts on a descriptor that listens already. @throws AdError FILE when it does not */
+export function listenOnDescriptor(fd: number): Promise<net.Server> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer({ pauseOnConnect: true });
+    server.once('error', (e) =>
+      reject(new AdError('FILE', `the passed descriptor ${fd} does not listen: ${messageOf(e)}`, {}, e)),
+    );
+    server.listen({ fd }, () => resolve(server));
+  });
+}
+
 async function removeStale(path: string): Promise<void> {
   const stat = await lstat(path).catch((e: NodeJS.ErrnoException) => {
     if (e.code === 'ENOENT') return undefined;
