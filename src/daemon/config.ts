@@ -1,6 +1,7 @@
 /** What the daemon can be told: flags first, then the environment, then the defaults that clients expect. */
 import { isSecretId } from '../accounts/aws/arn.ts';
 import { type FlagOptions, parseFlags, UsageError } from '../flags.ts';
+import { DEFAULT_FILE_POLICY, type FilePolicy } from './file-policy.ts';
 import { type LogLevel, logLevels } from './log.ts';
 
 export interface DaemonConfig {
@@ -24,7 +25,9 @@ export interface DaemonConfig {
   /** The secret, by name or ARN, whose user reads for AddKerberosLease instead of the machine; undefined: none. */
   readonly secretId: string | undefined;
   readonly socketMode: number;
-  readonly ccacheMode: number;
+  /** Numeric group of the socket; the daemon's own when undefined. */
+  readonly socketGid: number | undefined;
+  readonly files: FilePolicy;
 }
 
 export type Command =
@@ -164,7 +167,8 @@ export function parseCommand(argv: readonly string[], env: Readonly<Record<strin
     metrics: get('metrics') || undefined,
     secretId: secretId(),
     socketMode: 0o660,
-    ccacheMode: 0o600,
+    socketGid: undefined,
+    files: DEFAULT_FILE_POLICY,
   };
   return flags.healthcheck ? { action: 'healthcheck', config } : { action: 'run', config, warnings };
 }

@@ -23,7 +23,7 @@ export interface Daemon {
 
 export interface DaemonParts {
   readonly config: Pick<DaemonConfig, 'krbDir' | 'socketDir'> &
-    Partial<Pick<DaemonConfig, 'socketMode' | 'ccacheMode' | 'metrics' | 'secretId'>>;
+    Partial<Pick<DaemonConfig, 'socketMode' | 'files' | 'metrics' | 'secretId'>>;
   readonly engine: LeaseEngine;
   readonly log: Log;
   /** A descriptor that listens already, in place of the socket in `config.socketDir`. */
@@ -78,8 +78,8 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       import('./overview.ts'),
       import('./renewer.ts'),
     ]);
-    const { krbDir: directory, ccacheMode } = config;
-    const store = new LeaseStore({ directory, log, ...(ccacheMode === undefined ? {} : { ccacheMode }) });
+    const { krbDir: directory, files } = config;
+    const store = new LeaseStore({ directory, log, ...(files && { files }) });
     await store.open();
     const jobs = new Jobs({
       ...(parts.timers ? { timers: parts.timers } : {}),

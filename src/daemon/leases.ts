@@ -15,6 +15,7 @@ import { inTurns, mapLimited } from '../async.ts';
 import { hex, utf8 } from '../bytes.ts';
 import { AdError } from '../errors.ts';
 import { writeFileAtomic } from '../krb5/files/atomic.ts';
+import { DEFAULT_FILE_POLICY, type FilePolicy } from './file-policy.ts';
 import { DIRECTORY_MODE, entries, fileError, gone, isDirectory, isExhausted, makeDirectory } from './lease-files.ts';
 import type { Log } from './log.ts';
 import { formatMetadata, parseMetadata, type TicketRecord } from './metadata.ts';
@@ -62,15 +63,14 @@ export interface LeaseStoreOptions {
   /** The krbdir, absolute. */
   readonly directory: string;
   readonly log: Log;
-  /** Permission bits of ticket caches; 0o600 when absent. */
-  readonly ccacheMode?: number;
+  readonly files?: FilePolicy;
   readonly random?: (length: number) => Uint8Array;
 }
 
 export class LeaseStore {
   readonly directory: string;
   readonly #log: Log;
-  readonly #ccacheMode: number;
+  readonly #files: FilePolicy;
   readonly #random: (length: number) => Uint8Array;
   /** The last file operation on each lease; the next one waits for it. */
   readonly #busy = new Map<string, Promise<unknown>>();
@@ -78,7 +78,7 @@ export class LeaseStore {
   constructor(options: LeaseStoreOptions) {
     this.directory = options.directory;
     this.#log = options.log;
-    this.#ccacheMode = options.ccacheMode ?? 0o600;
+    this.#files = options.files ?? DEFAULT_FILE_POLICY;
     this.#random = options.random ?? randomBytes;
   }
 
@@ -117,7 +117,7 @@ export class LeaseStore {
         writeFileAtomic(join(home, `${id}_metadata.json`), metadata, { mode: METADATA_MODE, draft: true }),
         ...tickets.map(async (t) => {
           await makeDirectory(join(home, t.name));
-          await writeFileAtomic(join(home, t.name, CCACHE), t.ccache, { mode: this.#ccacheMode, draft: true });
+          await writeFileAtomic(join(home, t.name, CCACHE), t.ccache, { mode: this.#files.ccache.mode, draft: true });
         }),
       ]);
       for (const result of written) if (result.status === 'rejected') throw result.reason;
@@ -151,7 +151,7 @@ export class LeaseStore {
       try {
         for (const { name, ccache } of tickets) {
           if (!(await isDirectory(join(home, name)))) await makeDirectory(join(home, name));
-          await writeFileAtomic(join(home, name, CCACHE), ccache, { mode: this.#ccacheMode });
+          await writeFileAtomic(join(home, name, CCACHE), ccache, { mode: this.#files.ccache.mode });
         }
         signal?.throwIfAborted();
         for (const ticket of tickets) old.set(ticket.name, recordOf(ticket, home));
@@ -241,7 +241,7 @@ export class LeaseStore {
   async replace(leaseId: string, ticket: StoredTicket, ccache: Uint8Array): Promise<boolean> {
     return this.#alone(leaseId, async () => {
       if (!(await isDirectory(join(this.directory, leaseId))) || !(await isDirectory(ticket.directory))) return false;
-      await writeFileAtomic(ticket.ccachePath, ccache, { mode: this.#ccacheMode });
+      await writeFileAtomic(ticket.ccachePath, ccache, { mode: this.#files.ccache.mode });
       return true;
     });
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type DaemonConfig, parseCommand, usage } from '../../src/daemon/config.ts';
+import { DEFAULT_FILE_POLICY } from '../../src/daemon/file-policy.ts';
 import { nearest, UsageError } from '../../src/flags.ts';
 
 function config(argv: string[] = [], env: Record<string, string> = {}): DaemonConfig {
@@ -29,7 +30,8 @@ describe('configuration', () => {
       metrics: undefined,
       secretId: undefined,
       socketMode: 0o660,
-      ccacheMode: 0o600,
+      socketGid: undefined,
+      files: DEFAULT_FILE_POLICY,
     });
   });
 
