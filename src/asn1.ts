@@ -216,12 +216,18 @@ export const kerberosTime: Codec<Date> = {
       : fail(`no time for DER: ${iso}`);
   },
   decode: (element) => {
-    const text = String.fromCharCode(...contentOf(element, 24, 'GeneralizedTime').subarray(0, 32));
-    const m = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text) ?? fail(`bad KerberosTime ${JSON.stringify(text)}`);
-    const iso = `${m[1]}-${m[2]}-${m[3]}T${m[4]}:${m[5]}:${m[6]}.000Z`;
-    const date = new Date(iso);
+    const b = contentOf(element, 24, 'GeneralizedTime');
+    const bad = () => fail(`bad KerberosTime ${JSON.stringify(String.fromCharCode(...b.subarray(0, 32)))}`);
+    if (b.length !== 15 || b[14] !== 0x5a) return bad();
+    for (let i = 0; i < 14; i++) if (b[i]! < 0x30 || b[i]! > 0x39) return bad();
+    const two = (at: number) => (b[at]! - 0x30) * 10 + b[at + 1]! - 0x30;
+    const [month, day, hours, minutes, seconds] = [two(4), two(6), two(8), two(10), two(12)];
+    const date = new Date(0);
+    date.setUTCFullYear(two(0) * 100 + two(2), month - 1, day);
     // A date such as February 30 would roll over instead of being refused.
-    if (Number.isNaN(date.getTime()) || date.toISOString() !== iso) fail(`no such date in KerberosTime ${text}`);
+    if (date.getUTCDate() !== day || date.getUTCMonth() !== month - 1 || hours > 23 || minutes > 59 || seconds > 59)
+      return bad();
+    date.setUTCHours(hours, minutes, seconds);
     return date;
   },
 };
