@@ -2,8 +2,9 @@
 import { AndFilter, EqualityFilter, OrFilter } from 'ldapts';
 import { wipe } from '../bytes.ts';
 import { AdError } from '../errors.ts';
-import type { LdapEntry, SealedConnection } from '../ldap/client.ts';
+import type { SealedConnection } from '../ldap/client.ts';
 import { domainBase } from '../ldap/locate.ts';
+import type { LdapEntry } from '../ldap/search.ts';
 import { type ManagedPassword, parseManagedPassword } from './blob.ts';
 
 export interface ManagedAccount {

@@ -1,6 +1,6 @@
-/** A sealed LDAP connection: one identity, one server, every byte encrypted; and the search that goes over it. */
+/** A sealed LDAP connection: one identity, one server, every byte encrypted. */
 import { connect, type Socket } from 'node:net';
-import { Client, type Entry, type Filter, ResultCodeError } from 'ldapts';
+import { Client, ResultCodeError } from 'ldapts';
 import { abortable, deferred } from '../async.ts';
 import { AdError, abortError, messageOf, throwIfAborted } from '../errors.ts';
 import type { KrbClient } from '../krb5/client.ts';
@@ -11,7 +11,8 @@ import { saslBind } from './bind.ts';
 import { ldapResultError } from './errors.ts';
 import { AnswerReader } from './messages.ts';
 import { GssapiMechanism } from './sasl-gssapi.ts';
-import { SealedSocket } from './security-layer.ts';
+import { type LdapEntry, runSearch, type SearchRequest, type SearchResult } from './search.ts';
+import { SealedSocket, type SecurityLayer } from './security-layer.ts';
 
 export interface SealedConnectionOptions {
   /** Host name as in the service principal `ldap/<host>`, and port. */
@@ -22,22 +23,6 @@ export interface SealedConnectionOptions {
   /** Limit of one operation, ms; the connection ends when it passes. */
   readonly operationTimeout?: number;
   readonly signal?: AbortSignal | undefined;
-}
-
-export interface SearchRequest {
-  readonly base: string;
-  readonly scope: 'base' | 'one' | 'sub';
-  readonly filter: Filter;
-  /** Attributes by the names the server sends (case counts for ldapts), with how their values are to be read. */
-  readonly attributes: Readonly<Record<string, 'text' | 'binary'>>;
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Attribute names in lower case; an attribute without values is absent. */
-export interface LdapEntry {
-  readonly dn: string;
-  readonly text: ReadonlyMap<string, readonly string[]>;
-  readonly binary: ReadonlyMap<string, readonly Uint8Array[]>;
 }
 
 /**
@@ -59,11 +44,7 @@ export async function connectSealed(options: SealedConnectionOptions): Promise<S
     const [, credentials] = await Promise.all([connected(socket, server, signal), client.ticket(service, signal)]);
     const mechanism = new GssapiMechanism({ context: client.context, credentials });
     const layer = await saslBind(socket, mechanism, server, signal);
-    return new SealedConnection(
-      new SealedSocket(socket, layer, new AnswerReader()),
-      endpoint,
-      options.operationTimeout ?? 10_000,
-    );
+    return new SealedConnection(socket, layer, endpoint, options.operationTimeout ?? 10_000);
   } catch (e) {
     socket.destroy(); // also a handshake that nobody waits for any more
     throw e;
@@ -87,9 +68,12 @@ export class SealedConnection {
   /** `host:port`, for messages. */
   readonly server: string;
   readonly #socket: SealedSocket;
+  readonly #answers = new AnswerReader();
   readonly #client: Client;
 
-  constructor(socket: SealedSocket, endpoint: Endpoint, operationTimeout: number) {
+  /** @param raw connected and bound, with this layer agreed */
+  constructor(raw: Socket, layer: SecurityLayer, endpoint: Endpoint, operationTimeout: number) {
+    const socket = new SealedSocket(raw, layer, this.#answers);
     const server = endpointName(endpoint);
     this.endpoint = endpoint;
     this.server = server;
@@ -119,16 +103,16 @@ export class SealedConnection {
    *   TIMEOUT or ABORTED by the signal
    */
   async search(request: SearchRequest): Promise<LdapEntry[]> {
-    const names = Object.keys(request.attributes);
-    const search = this.#client.search(request.base, {
-      scope: request.scope,
-      filter: request.filter,
-      attributes: names,
-      explicitBufferAttributes: names, // text too: ldapts' guess what is text would depend on the bytes
-    });
+    return (await this.searchReferring(request)).entries;
+  }
+
+  /** As `search`, with the references to servers that hold more. */
+  async searchReferring(request: SearchRequest): Promise<SearchResult> {
+    const paged = request.pageSize !== undefined;
+    if (paged) this.#answers.pagesDue++;
     try {
-      const { searchEntries } = await abortable(search, request.signal, `searching on ${this.server}`);
-      return searchEntries.map((entry) => readEntry(entry, request.attributes));
+      const search = runSearch(this.#client, request);
+      return await abortable(search, request.signal, `searching on ${this.server}`);
     } catch (e) {
       if (e instanceof ResultCodeError) throw ldapResultError(e.code, e.message, 'search', this.server);
       if (e instanceof AdError) throw e;
@@ -139,6 +123,8 @@ export class SealedConnection {
         { server: this.server },
         e,
       );
+    } finally {
+      if (paged) this.#answers.pagesDue--;
     }
   }
 
@@ -151,23 +137,4 @@ export class SealedConnection {
   close(): void {
     this.#socket.destroy();
   }
-}
-
-function readEntry(entry: Entry, attributes: Readonly<Record<string, 'text' | 'binary'>>): LdapEntry {
-  const text = new Map<string, readonly string[]>();
-  const binary = new Map<string, readonly Uint8Array[]>();
-  for (const [name, kind] of Object.entries(attributes)) {
-    const value = entry[name];
-    const values = (Array.isArray(value) ? value : [value]).filter((v) => v !== undefined) as (string | Buffer)[];
-    if (values.length === 0) continue;
-    const bytes = values.map((v) => (typeof v === 'string' ? Buffer.from(v) : v));
-    if (kind === 'binary') binary.set(name.toLowerCase(), bytes);
-    else {
-      text.set(
-        name.toLowerCase(),
-        bytes.map((b) => b.toString('utf8')),
-      );
-    }
-  }
-  return { dn: entry.dn, text, binary };
 }

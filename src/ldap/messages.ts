@@ -3,7 +3,7 @@
  * and one that points beyond its end makes it loop until the memory is full. A sealed connection says who the server
  * is, not that it means well: a request may name any domain.
  */
-import { ProtocolOperation } from 'ldapts';
+import { PagedResultsControl, ProtocolOperation } from 'ldapts';
 import { Reader, wipe } from '../bytes.ts';
 import { MalformedError } from '../errors.ts';
 import { anyElement, ber, element, headerLength, number } from './ber.ts';
@@ -21,6 +21,8 @@ export class AnswerReader {
   #message: Uint8Array | undefined;
   #filled = 0;
   #taken = 0;
+  /** Searches under way that asked for pages: their answers carry a control. */
+  pagesDue = 0;
 
   /** A request was sent: as much as one may be answered with is due again. */
   requested(): void {
@@ -53,7 +55,7 @@ export class AnswerReader {
       if (this.#filled < this.#message.length) continue;
       const whole = this.#message;
       this.#message = undefined;
-      yield checked(whole);
+      yield checked(whole, this.pagesDue > 0);
     }
   }
 }
@@ -62,7 +64,7 @@ export class AnswerReader {
  * The message, when every element in it ends where the one around it ends, or before.
  * @throws MalformedError
  */
-function checked(message: Uint8Array): Uint8Array {
+function checked(message: Uint8Array, pagesDue: boolean): Uint8Array {
   const r = new Reader(element(new Reader(message, 'LDAP'), ber.sequence), 'LDAP');
   number(element(r, ber.integer));
   const [operation, value] = anyElement(r);
@@ -85,9 +87,30 @@ function checked(message: Uint8Array): Uint8Array {
       r.fail(`operation 0x${operation.toString(16)} is no answer to a search`);
   }
   if (r.remaining === 0) return message;
-  // No request carries a control, so that none is due.
-  const [tag] = anyElement(r);
-  return r.fail(tag === CONTROLS ? 'a control that nobody asked for' : 'data after the operation');
+  const [tag, controls] = anyElement(r);
+  if (tag !== CONTROLS) r.fail('data after the operation');
+  if (!pagesDue) r.fail('a control that nobody asked for');
+  r.end();
+  checkPaging(new Reader(controls, 'LDAP'));
+  return message;
+}
+
+/** The one control that is ever asked for: pagedResultsControl, RFC 2696 2. */
+function checkPaging(r: Reader): void {
+  const control = new Reader(element(r, ber.sequence), 'LDAP');
+  r.end();
+  if (Buffer.from(element(control, ber.octetString)).toString('latin1') !== PagedResultsControl.type)
+    r.fail('a control not asked for');
+  let [tag, value] = anyElement(control);
+  if (tag === ber.boolean) [tag, value] = anyElement(control);
+  if (tag !== ber.octetString) control.fail('a control without a value');
+  control.end();
+  const outer = new Reader(value, 'LDAP');
+  const paging = new Reader(element(outer, ber.sequence), 'LDAP');
+  outer.end();
+  number(element(paging, ber.integer)); // size
+  element(paging, ber.octetString); // cookie
+  paging.end();
 }
 
 /** SearchResultEntry, RFC 4511 4.5.2. */

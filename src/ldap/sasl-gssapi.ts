@@ -2,7 +2,7 @@
  * SASL mechanism GSSAPI (RFC 4752) with confidentiality: the client's side of context, security layer offer and choice.
  */
 import { AdError, MalformedError } from '../errors.ts';
-import type { CfxContext } from '../krb5/gss/cfx.ts';
+import type { MessageTokens } from '../krb5/gss/context.ts';
 import { GssInitiator, type InitiatorOptions } from '../krb5/gss/initiator.ts';
 import type { SecurityLayer } from './security-layer.ts';
 
@@ -24,7 +24,7 @@ export interface SaslMechanism {
 export class GssapiMechanism implements SaslMechanism {
   readonly name = 'GSSAPI';
   readonly #initiator: GssInitiator;
-  #context: CfxContext | undefined;
+  #context: MessageTokens | undefined;
   #maxSend = 0;
   #state: 'start' | 'context' | 'offer' | 'chosen' = 'start';
 

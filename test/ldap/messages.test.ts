@@ -1,30 +1,23 @@
 /** Answers of a directory that is who it says and means ill. */
 import assert from 'node:assert/strict';
-import { connect } from 'node:net';
 import { describe, test } from 'node:test';
 import { EqualityFilter } from 'ldapts';
 import { concat, utf8 } from '../../src/bytes.ts';
-import { SealedConnection } from '../../src/ldap/client.ts';
 import { AnswerReader } from '../../src/ldap/messages.ts';
-import { SealedSocket } from '../../src/ldap/security-layer.ts';
 import { fuzz } from '../support/fuzz.ts';
-import { framed, onMessage, TcpServer } from '../support/tcp-server.ts';
+import { message, resultOf, scriptedDirectory, text, tlv } from './scripted.ts';
 
-/** One BER element with the shortest length, or one that is a lie. */
-function tlv(tag: number, parts: readonly Uint8Array[], length?: number): Uint8Array {
-  const value = concat(...parts);
-  const n = length ?? value.length;
-  const head = n < 0x80 ? [tag, n] : [tag, 0x84, n >>> 24, (n >> 16) & 255, (n >> 8) & 255, n & 255];
-  return concat(Uint8Array.from(head), value);
-}
-const text = (s: string, length?: number) => tlv(4, [utf8(s)], length);
-const message = (...parts: Uint8Array[]) => tlv(0x30, [tlv(2, [Uint8Array.of(2)]), ...parts]);
 const attribute = (setLength?: number) => tlv(0x30, [text('cn'), tlv(0x31, [text('x')], setLength)]);
-const entry = message(tlv(0x64, [text('CN=x'), tlv(0x30, [attribute(), attribute()])]));
-const reference = message(tlv(0x73, [text('ldap://other')]));
-const result = (tag: number) => tlv(tag, [tlv(10, [Uint8Array.of(0)]), text(''), text('')]);
-const done = message(result(0x65));
-const honest = [entry, reference, done, message(result(0x78))];
+const entry = message([tlv(0x64, [text('CN=x'), tlv(0x30, [attribute(), attribute()])])]);
+const reference = message([tlv(0x73, [text('ldap://other')])]);
+const done = message([resultOf(0x65)]);
+const honest = [entry, reference, done, message([resultOf(0x78)])];
+
+/** pagedResultsControl with a cookie, as a server sends it (RFC 2696 2). */
+const paging = tlv(0x30, [
+  text('1.2.840.113556.1.4.319'),
+  tlv(4, [tlv(0x30, [tlv(2, [Uint8Array.of(0)]), text('cookie')])]),
+]);
 
 const read = (...chunks: Uint8Array[]): Uint8Array[] => {
   const reader = new AnswerReader();
@@ -45,17 +38,36 @@ describe('answers to a search', () => {
     assert.ok(!Buffer.from(chunk).includes('CN=x'));
   });
 
+  test('carry the control of pages when pages were asked for, and no other', () => {
+    const reader = new AnswerReader();
+    reader.pagesDue++;
+    const page = message([resultOf(0x65), tlv(0xa0, [paging])]);
+    assert.deepEqual([...reader.push(page.slice())], [page]);
+    const lies = [
+      tlv(0x30, [text('1.2'), text('')]),
+      tlv(0x30, [text('1.2.840.113556.1.4.319')]),
+      tlv(0x30, [text('1.2.840.113556.1.4.319'), tlv(4, [tlv(0x30, [tlv(2, [Uint8Array.of(0)]), text('c', 90)])])]),
+      tlv(0x30, [text('1.2.840.113556.1.4.319'), tlv(4, [tlv(0x30, [], 2 ** 31 - 1)])]),
+    ];
+    for (const lie of lies) {
+      assert.throws(() => [...reader.push(message([resultOf(0x65), tlv(0xa0, [lie])]))], { code: 'MALFORMED' });
+    }
+    assert.throws(() => [...reader.push(message([resultOf(0x65), tlv(0xa0, [paging, paging])]))], {
+      code: 'MALFORMED',
+    });
+  });
+
   const refused: Readonly<Record<string, Uint8Array>> = {
-    'an entry with attributes beyond its end': message(
+    'an entry with attributes beyond its end': message([
       tlv(0x64, [text('CN=x'), tlv(0x30, [attribute()], 2 ** 31 - 1)]),
-    ),
-    'an attribute with values beyond its end': message(tlv(0x64, [text('CN=x'), tlv(0x30, [attribute(500)])])),
-    'a name beyond the end of its entry': message(tlv(0x64, [text('CN=x', 100), tlv(0x30, [])])),
-    'a reference beyond its end': message(tlv(0x73, [text('ldap://other', 100)])),
-    'an operation longer than its message': message(tlv(0x65, [tlv(10, [Uint8Array.of(0)])], 2 ** 31 - 1)),
-    'something else where a list of attributes is due': message(tlv(0x64, [text('CN=x'), text('attributes')])),
-    'a control': message(result(0x65), tlv(0xa0, [tlv(0x30, [text('1.2')])])),
-    'another operation': message(result(0x61)),
+    ]),
+    'an attribute with values beyond its end': message([tlv(0x64, [text('CN=x'), tlv(0x30, [attribute(500)])])]),
+    'a name beyond the end of its entry': message([tlv(0x64, [text('CN=x', 100), tlv(0x30, [])])]),
+    'a reference beyond its end': message([tlv(0x73, [text('ldap://other', 100)])]),
+    'an operation longer than its message': message([tlv(0x65, [tlv(10, [Uint8Array.of(0)])], 2 ** 31 - 1)]),
+    'something else where a list of attributes is due': message([tlv(0x64, [text('CN=x'), text('attributes')])]),
+    'a control': message([resultOf(0x65), tlv(0xa0, [paging])]),
+    'another operation': message([resultOf(0x61)]),
     'a message of two megabytes': tlv(0x30, [], 2 << 20),
     'a length without an end': Uint8Array.of(0x30, 0x80, 2, 1, 1, 0, 0),
     'what is no message': utf8('HTTP/1.1 200'),
@@ -85,20 +97,7 @@ describe('answers to a search', () => {
 });
 
 test('a search whose answer points beyond its own end fails, and the connection ends', async (t) => {
-  const server = await TcpServer.start((socket) => {
-    onMessage(socket, () => socket.write(framed(refusedEntry)));
-  });
-  const refusedEntry = message(tlv(0x64, [], 2 ** 31 - 1));
-  t.after(() => server.stop());
-  const raw = connect(server.port, '127.0.0.1');
-  await new Promise((resolve) => raw.once('connect', resolve));
-  const same = (bytes: Uint8Array) => bytes;
-  const layer = { wrap: same, unwrap: same, maxSend: 65_536, maxReceive: 65_536, destroy: () => undefined };
-  const connection = new SealedConnection(
-    new SealedSocket(raw, layer, new AnswerReader()),
-    { host: 'dc1.example', port: 389 },
-    5000,
-  );
+  const connection = await scriptedDirectory(t, () => [message([tlv(0x64, [], 2 ** 31 - 1)])]);
   const filter = new EqualityFilter({ attribute: 'cn', value: 'x' });
   const search = connection.search({ base: 'DC=example', scope: 'sub', filter, attributes: { cn: 'text' } });
   await assert.rejects(search, { code: 'UNREACHABLE', message: /a message of 2147483647 bytes/ });
