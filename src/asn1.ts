@@ -188,6 +188,15 @@ export const boolean: Codec<boolean> = {
   },
 };
 
+/** ENUMERATED of small values that are not negative (X.690 8.4). */
+export const enumerated: Codec<number> = {
+  encode: (v) => frame(10, Uint8Array.of(v)),
+  decode: (element) => {
+    const b = contentOf(element, 10, 'ENUMERATED');
+    return b.length === 1 && b[0]! < 0x80 ? b[0]! : fail('ENUMERATED that is not in 0..127');
+  },
+};
+
 export const octets: Codec<Uint8Array> = {
   encode: (v) => frame(4, v),
   decode: (element) => contentOf(element, 4, 'OCTET STRING'),
@@ -283,6 +292,15 @@ export function application<T>(tag: number, inner: Codec<T>, alsoAccepted: reado
       const accepted = alsoAccepted.includes(element.id & NUMBER) ? (id & ~NUMBER) | (element.id & NUMBER) : id;
       return only(contentOf(element, accepted, `[APPLICATION ${tag}]`), inner);
     },
+  };
+}
+
+/** [tag] EXPLICIT outside of a SEQUENCE, as an alternative of a CHOICE. */
+export function context<T>(tag: number, inner: Codec<T>): Codec<T> {
+  const id = CONTEXT | CONSTRUCTED | tag;
+  return {
+    encode: (v) => frame(id, inner.encode(v)),
+    decode: (element) => only(contentOf(element, id, `[${tag}]`), inner),
   };
 }
 

@@ -6,7 +6,7 @@ import { Key } from '../../src/krb5/crypto/index.ts';
 import { type AcceptedApRequest, acceptApReq, buildApRep } from '../../src/krb5/exchanges/ap.ts';
 import { type ExchangeContext, exchangeContext } from '../../src/krb5/exchanges/context.ts';
 import { CfxContext } from '../../src/krb5/gss/cfx.ts';
-import { frameToken, gssTokenId, unframeToken } from '../../src/krb5/gss/initiator.ts';
+import { frameToken, gssTokenId, unframeToken } from '../../src/krb5/gss/token.ts';
 import { EncTicketPart, Ticket } from '../../src/krb5/messages.ts';
 import { keyUsage } from '../../src/krb5/numbers.ts';
 import { principal, servicePrincipal } from '../../src/krb5/principal.ts';

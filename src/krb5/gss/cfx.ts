@@ -8,6 +8,8 @@ import { concat, equal, Reader, wipe } from '../../bytes.ts';
 import { AdError, MalformedError } from '../../errors.ts';
 import { type Key, profileOf } from '../crypto/index.ts';
 import { keyUsage } from '../numbers.ts';
+import type { MessageTokens } from './context.ts';
+import { type MessageOrder, ReceivedSequence } from './sequence.ts';
 
 const HEADER_BYTES = 16;
 const TOK_WRAP = 0x0504;
@@ -25,6 +27,8 @@ export interface CfxOptions {
   readonly sendSeq: bigint;
   /** The first sequence number expected from the peer. */
   readonly recvSeq: bigint;
+  /** What is asked of the order of the peer's messages; `strict`, as on any SASL stream, unless told otherwise. */
+  readonly order?: MessageOrder;
 }
 
 interface Header {
@@ -34,15 +38,15 @@ interface Header {
   readonly sequence: bigint;
 }
 
-/** One established context. Tokens must arrive in the order they were sent, as on any SASL stream. */
-export class CfxContext {
+/** One established context. */
+export class CfxContext implements MessageTokens {
   readonly #key: Key;
   readonly #sendFlags: number;
   readonly #receiveFlags: number;
   readonly #usage: { readonly seal: number; readonly sign: number };
   readonly #peerUsage: { readonly seal: number; readonly sign: number };
   #sendSeq: bigint;
-  #recvSeq: bigint;
+  readonly #received: ReceivedSequence;
   readonly #cksumBytes: number;
 
   /** The context takes the key over: `destroy()` wipes it. */
@@ -56,7 +60,7 @@ export class CfxContext {
     this.#sendFlags = subkey | (options.initiator ? 0 : FLAG.SENT_BY_ACCEPTOR);
     this.#receiveFlags = subkey | (options.initiator ? FLAG.SENT_BY_ACCEPTOR : 0);
     this.#sendSeq = options.sendSeq;
-    this.#recvSeq = options.recvSeq;
+    this.#received = new ReceivedSequence(options.recvSeq, options.order ?? 'strict');
     this.#cksumBytes = profileOf(options.key.etype).cksumBytes;
   }
 
@@ -96,7 +100,7 @@ export class CfxContext {
     this.#checkFlags(header.flags & ~FLAG.SEALED);
     const confidential = (header.flags & FLAG.SEALED) !== 0;
     const plain = confidential ? this.#open(header, token) : this.#verify(header, token);
-    this.#advance(header.sequence);
+    this.#received.accept(header.sequence);
     return { plain, confidential };
   }
 
@@ -145,7 +149,7 @@ export class CfxContext {
     if (!this.#key.verifyChecksum(this.#peerUsage.sign, signed, token.subarray(HEADER_BYTES))) {
       throw refused('checksum does not match');
     }
-    this.#advance(header.sequence);
+    this.#received.accept(header.sequence);
   }
 
   /** Wipes the key. */
@@ -158,11 +162,6 @@ export class CfxContext {
     if ((flags ^ this.#receiveFlags) & FLAG.SENT_BY_ACCEPTOR) throw refused('token was sent in our own direction');
     if ((flags ^ this.#receiveFlags) & FLAG.ACCEPTOR_SUBKEY) throw refused('token is protected with another subkey');
     if (flags !== this.#receiveFlags) throw malformed(`unknown flags 0x${flags.toString(16)}`);
-  }
-
-  #advance(sequence: bigint): void {
-    if (sequence !== this.#recvSeq) throw refused(`sequence number ${sequence} where ${this.#recvSeq} is due`);
-    this.#recvSeq++;
   }
 }
 

@@ -1,10 +1,10 @@
 /**
- * The initiator of a Kerberos GSS-API context with mutual authentication (RFC 4121 section 4.1, RFC 2743 3.1): one token
- * out, one token in, then per-message tokens.
+ * The initiator of a Kerberos GSS-API context (RFC 4121 section 4.1, RFC 2743 3.1): one token out and, with mutual
+ * authentication, one token in; then per-message tokens.
  */
 
 import { fromDer } from '../../asn1.ts';
-import { concat, equal, fromHex, Reader, wipe } from '../../bytes.ts';
+import { wipe } from '../../bytes.ts';
 import { AdError, MalformedError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
 import { Key } from '../crypto/index.ts';
@@ -14,101 +14,73 @@ import { krbErrorToAdError } from '../exchanges/errors.ts';
 import { KrbError } from '../messages.ts';
 import { cksumType, keyUsage } from '../numbers.ts';
 import { formatPrincipal } from '../principal.ts';
-import { CfxContext } from './cfx.ts';
-
-/** OBJECT IDENTIFIER 1.2.840.113554.1.2.2 with its tag and length. */
-const KRB5_MECHANISM = fromHex('06092a864886f712010202');
-export const gssTokenId = { AP_REQ: 0x0100, AP_REP: 0x0200, ERROR: 0x0300 } as const;
-
-/** Context flags, RFC 4121 4.1.1.1. */
-export const gssFlag = { DELEG: 1, MUTUAL: 2, REPLAY: 4, SEQUENCE: 8, CONF: 16, INTEG: 32 } as const;
-
-/** Frames an inner token as RFC 2743 3.1 demands: tag 60, length, mechanism, TOK_ID, token. */
-export function frameToken(tokId: number, inner: Uint8Array): Uint8Array {
-  const body = concat(KRB5_MECHANISM, Uint8Array.of(tokId >> 8, tokId & 0xff), inner);
-  const n = body.length;
-  const length =
-    n < 0x80
-      ? [n]
-      : n < 0x100
-        ? [0x81, n]
-        : n < 0x10000
-          ? [0x82, n >> 8, n & 0xff]
-          : [0x83, n >> 16, (n >> 8) & 0xff, n & 0xff];
-  return concat(Uint8Array.of(0x60, ...length), body);
-}
-
-/** Takes the frame off. @throws MalformedError when it is not a token of this mechanism filling `token` exactly */
-export function unframeToken(token: Uint8Array): { tokId: number; inner: Uint8Array } {
-  const r = new Reader(token, 'GSS token');
-  if (r.u8('tag') !== 0x60) r.fail('not an initial context token');
-  const first = r.u8('length');
-  let length = first;
-  if (first >= 0x80) {
-    const bytes = first & 0x7f;
-    if (bytes < 1 || bytes > 3) r.fail(`length in ${bytes} bytes`);
-    length = 0;
-    for (let i = 0; i < bytes; i++) length = length * 256 + r.u8('length');
-  }
-  if (length !== r.remaining) r.fail(`length ${length}, but ${r.remaining} bytes follow`);
-  if (!equal(r.bytes(KRB5_MECHANISM.length, 'mechanism'), KRB5_MECHANISM)) r.fail('another mechanism than Kerberos');
-  return { tokId: r.u16('TOK_ID'), inner: r.bytes(r.remaining) };
-}
-
-/** The "checksum" of type 0x8003 that carries channel bindings and flags, RFC 4121 4.1.1. */
-function gssChecksum(flags: number, bindings: Uint8Array | undefined): Uint8Array {
-  const out = new Uint8Array(24);
-  const view = new DataView(out.buffer);
-  view.setUint32(0, 16, true);
-  if (bindings) out.set(bindings, 4);
-  view.setUint32(20, flags, true);
-  return out;
-}
+import { encodeGssChecksum, gssFlag } from './checksum.ts';
+import { describedContext, type GssContext, messageOrder, type Negotiator } from './context.ts';
+import { type ContextKey, messageTokens } from './message-tokens.ts';
+import { frameToken, gssTokenId, unframeToken } from './token.ts';
 
 export interface InitiatorOptions {
   readonly context: ExchangeContext;
   /** A ticket for the service. */
   readonly credentials: Credentials;
-  /** MD5 of the channel bindings structure, 16 bytes (RFC 4121 4.1.1.2). */
+  /** MD5 of the channel bindings structure, 16 bytes (`channelBindings`; RFC 4121 4.1.1.2). */
   readonly bindings?: Uint8Array;
   /** Context flags beside MUTUAL; default REPLAY, SEQUENCE, CONF and INTEG. */
   readonly flags?: number;
+  /** False: the service does not prove itself, and the context is there with the first token. True unless told otherwise. */
+  readonly mutual?: boolean;
+  /** DER of a KRB-CRED with a forwarded ticket-granting ticket for the service to act with; sets DELEG. */
+  readonly delegation?: Uint8Array;
 }
 
-export class GssInitiator {
+const DEFAULT_FLAGS = gssFlag.REPLAY | gssFlag.SEQUENCE | gssFlag.CONF | gssFlag.INTEG;
+
+export class GssInitiator implements Negotiator {
   readonly #options: InitiatorOptions;
+  readonly #flags: number;
   #sessionKey: Key | undefined;
   #subkey: Key | undefined;
   #sequence = 0;
   #sent: SentApRequest | undefined;
+  #established: GssContext | undefined;
 
   constructor(options: InitiatorOptions) {
     this.#options = options;
+    const mutual = options.mutual === false ? 0 : gssFlag.MUTUAL;
+    const delegated = options.delegation ? gssFlag.DELEG : 0;
+    this.#flags = ((options.flags ?? DEFAULT_FLAGS) & ~(gssFlag.MUTUAL | gssFlag.DELEG)) | mutual | delegated;
   }
 
-  /** The token that opens the context. */
+  get context(): GssContext | undefined {
+    return this.#established;
+  }
+
+  /** The token that opens the context. Without mutual authentication `context` is there afterwards. */
   start(): Uint8Array {
-    const { context, credentials, bindings } = this.#options;
-    const defaults = gssFlag.REPLAY | gssFlag.SEQUENCE | gssFlag.CONF | gssFlag.INTEG;
+    const { context, credentials, bindings, delegation } = this.#options;
     this.#sessionKey = new Key(credentials.key.etype, credentials.key.value);
     this.#subkey = Key.generate(credentials.key.etype, context.random);
     // MIT keeps initial sequence numbers below 2^30 for the sake of peers that treat them as signed.
     const random = context.random(4);
     this.#sequence = new DataView(random.buffer, random.byteOffset).getUint32(0) & 0x3fffffff;
+    const mutual = (this.#flags & gssFlag.MUTUAL) !== 0;
     this.#sent = buildApReq({
       credentials,
       sessionKey: this.#sessionKey,
       usage: keyUsage.AP_REQ_AUTHENTICATOR,
       stamp: newStamp(context),
-      mutual: true,
+      mutual,
       subkey: this.#subkey,
       sequence: this.#sequence,
       checksum: {
         cksumtype: cksumType.GSS,
-        checksum: gssChecksum(gssFlag.MUTUAL | (this.#options.flags ?? defaults), bindings),
+        checksum: encodeGssChecksum({ flags: this.#flags, bindings, delegation }),
       },
     });
-    return frameToken(gssTokenId.AP_REQ, this.#sent.message);
+    const token = frameToken(gssTokenId.AP_REQ, this.#sent.message);
+    // With no word from the acceptor both sides count from the initiator's number, as MIT and Windows do.
+    if (!mutual) this.#establish({ key: this.#subkey, acceptorSubkey: false }, this.#sequence);
+    return token;
   }
 
   /**
@@ -116,15 +88,12 @@ export class GssInitiator {
    * @throws MalformedError, AdError INTEGRITY or REPLY_REJECTED when the acceptor could not prove itself; the meaning of
    *   a KRB-ERROR token
    */
-  finish(token: Uint8Array): CfxContext {
-    const { context, credentials } = this.#options;
-    if (!this.#sessionKey || !this.#subkey || !this.#sent)
-      throw new AdError('INVALID_ARGUMENT', 'the context was not started');
+  finish(token: Uint8Array): GssContext {
+    const { context } = this.#options;
+    if (!this.#sent) throw new AdError('INVALID_ARGUMENT', 'the context was not started');
     const { tokId, inner } = unframeToken(token);
-    if (tokId === gssTokenId.ERROR) {
-      const what = `the logon to ${formatPrincipal(credentials.server)}`;
-      throw krbErrorToAdError(fromDer(KrbError, inner), { what, realm: credentials.server.realm, server: 'service' });
-    }
+    if (tokId === gssTokenId.ERROR) throw this.#refusal(inner);
+    if (!this.#sessionKey || !this.#subkey) throw new MalformedError('GSS token', 'a token after the last');
     if (tokId !== gssTokenId.AP_REP)
       throw new MalformedError('GSS token', `TOK_ID ${tokId.toString(16)} where AP-REP is due`);
     const { subkey, sequence } = openApRep(inner, this.#sessionKey, this.#sent);
@@ -133,16 +102,17 @@ export class GssInitiator {
       throw new AdError('ETYPE', `the service chose a subkey of etype ${subkey.etype}, which is not permitted`);
     }
     if (subkey) this.#subkey.destroy();
-    const key = subkey ?? this.#subkey;
-    this.#subkey = undefined;
-    this.#sessionKey.destroy();
-    return new CfxContext({
-      key,
-      initiator: true,
-      acceptorSubkey: subkey !== undefined,
-      sendSeq: BigInt(this.#sequence),
-      recvSeq: BigInt(sequence ?? 0),
-    });
+    return this.#establish({ key: subkey ?? this.#subkey, acceptorSubkey: subkey !== undefined }, sequence ?? 0);
+  }
+
+  step(token?: Uint8Array): Uint8Array | undefined {
+    if (!this.#sent) {
+      if (token) throw new AdError('INVALID_ARGUMENT', 'the initiator of a context speaks first');
+      return this.start();
+    }
+    if (!token) throw new MalformedError('GSS token', 'no token where AP-REP is due');
+    this.finish(token);
+    return undefined;
   }
 
   /** Wipes the keys of a context that was not finished. */
@@ -150,5 +120,32 @@ export class GssInitiator {
     this.#sessionKey?.destroy();
     this.#subkey?.destroy();
     wipe(this.#sent?.message);
+  }
+
+  #establish(contextKey: ContextKey, recvSeq: number): GssContext {
+    this.#subkey = undefined;
+    this.#sessionKey?.destroy();
+    this.#sessionKey = undefined;
+    const { client, server } = this.#options.credentials;
+    const tokens = messageTokens({
+      ...contextKey,
+      initiator: true,
+      sendSeq: BigInt(this.#sequence),
+      recvSeq: BigInt(recvSeq),
+      order: messageOrder(this.#flags),
+    });
+    this.#established = describedContext(tokens, { initiator: client, acceptor: server, flags: this.#flags });
+    return this.#established;
+  }
+
+  #refusal(message: Uint8Array): AdError {
+    const { server } = this.#options.credentials;
+    const what = `the logon to ${formatPrincipal(server)}`;
+    return krbErrorToAdError(fromDer(KrbError, message), {
+      what,
+      realm: server.realm,
+      server: 'service',
+      withTicket: true,
+    });
   }
 }
