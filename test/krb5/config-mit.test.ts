@@ -30,6 +30,10 @@ describe('default_realm as kinit sees it', { skip: needs('kinit') }, () => {
     'with "=" and blanks inside': { main: lib('  default_realm=A = B =C  ') },
     'with something that is no comment': { main: lib('default_realm = A # B ; C') },
     'after text that is no section': { main: `default_realm = X\nanything\n${lib('default_realm = A')}` },
+    'after a section with a blank before it, which is text': {
+      main: ` ${lib('default_realm = X')}${lib('default_realm = A')}`,
+    },
+    'in a section with a blank before it after another': { main: `${lib('rdns = no')} ${lib('default_realm = A')}` },
     'after the line ends of Windows': { main: lib('rdns = no\r\ndefault_realm = A\r') },
     'after groups and comments': {
       main: lib('# c\n; c\nx = {\n y =\n {\n default_realm = N\n }\n}\ndefault_realm = A'),

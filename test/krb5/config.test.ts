@@ -52,6 +52,10 @@ describe('parseKrb5Conf', () => {
       }
     }
     primary_kdc = dc2.lab.example.com
+    kpasswd_server = dc2.lab.example.com:464
+    http_anchors = FILE:/etc/ssl/ca.pem
+    http_anchors = ENV:CA
+    sitename = Berlin
   }
   OTHER.ORG = { 
     kdc = [2001:db8::1]:88
@@ -74,9 +78,19 @@ describe('parseKrb5Conf', () => {
       new Map([
         [
           'LAB.EXAMPLE.COM',
-          { kdc: ['dc1.lab.example.com', 'dc2.lab.example.com:1088'], primaryKdc: ['dc2.lab.example.com'] },
+          {
+            kdc: ['dc1.lab.example.com', 'dc2.lab.example.com:1088'],
+            primaryKdc: ['dc2.lab.example.com'],
+            adminServer: ['dc1.lab.example.com'],
+            kpasswdServer: ['dc2.lab.example.com:464'],
+            httpAnchors: ['FILE:/etc/ssl/ca.pem', 'ENV:CA'],
+            sitename: 'Berlin',
+          },
         ],
-        ['OTHER.ORG', { kdc: ['[2001:db8::1]:88'], primaryKdc: [] }],
+        [
+          'OTHER.ORG',
+          { kdc: ['[2001:db8::1]:88'], primaryKdc: [], adminServer: [], kpasswdServer: [], httpAnchors: [] },
+        ],
       ]),
     );
     assert.deepEqual(
@@ -96,6 +110,8 @@ describe('parseKrb5Conf', () => {
       domainRealm: new Map(),
       allowWeakCrypto: false,
       dnsLookupKdc: true,
+      dnsUriLookup: true,
+      dnsLookupRealm: false,
       clockskewSeconds: 300,
       kdcTimesync: true,
       ticketLifetimeSeconds: 86_400,
@@ -105,12 +121,12 @@ describe('parseKrb5Conf', () => {
       canonicalize: false,
       rdns: true,
       dnsCanonicalizeHostname: 'true',
-      udpPreferenceLimit: 1465,
+      noaddresses: true,
     });
   });
 
   test('takes lines before the first section for comments', () => {
-    assert.equal(parseKrb5Conf('module /x.so:y\nanything\n[libdefaults]\ndefault_realm = A').defaultRealm, 'A');
+    assert.equal(parseKrb5Conf('any = thing\n [libdefaults]\n{\n[libdefaults]\ndefault_realm = A').defaultRealm, 'A');
   });
 
   test('reads a file with a BOM and the line ends of Windows', () => {
@@ -177,6 +193,11 @@ describe('parseKrb5Conf', () => {
     'a quote without an end': ['[a]\nb = "c', 2, /quote/],
     'braces without end': [`[a]\n${'b = {\n'.repeat(1000)}`, 17, /deeper/],
     'a NUL': ['[a]\nb = c\0d', 2, /NUL/],
+    'a configuration that is in a module': [
+      '# x\nmodule /x.so:y\n[a]\nb = c',
+      2,
+      /module, which needs MIT's libraries/,
+    ],
     'an include': ['\ninclude /etc/x', 2, /include/],
     'a boolean of another tongue': ['[libdefaults]\nforwardable = ja', 2, /forwardable cannot be "ja"/],
     'a duration of no unit': ['[libdefaults]\n\nclockskew = 5x', 3, /clockskew cannot be "5x"/],
@@ -232,7 +253,8 @@ describe('parseDuration', () => {
     '7d': 604_800,
     '1d12h': 129_600,
     '1d 2h 3m 4s': 93_784,
-    '1h30': 3630,
+    '1h30': undefined,
+    '7D': undefined,
     '10:00': 36_000,
     '0:05:01': 301,
     '1-00:00:05': 86_405,
@@ -345,6 +367,12 @@ describe('loadKrb5Config', () => {
     assert.equal(config.defaultRealm, 'A');
     assert.equal(config.forwardable, true);
     assert.deepEqual(config.realms.get('R')?.kdc, ['a1', 'a2', 'b']);
+  });
+
+  test('a path may name several files too', async () => {
+    const [a, b] = [await write('a', realm('A')), await write('b', '[libdefaults]\nrdns = no\n')];
+    const config = await loadKrb5Config(`${a}:${b}`);
+    assert.deepEqual([config.defaultRealm, config.rdns], ['A', false]);
   });
 
   test('a final section keeps later files out', async () => {

@@ -2,7 +2,7 @@
  * The syntax of krb5.conf (MIT krb5 documentation, "krb5.conf", section "Structure"): sections, relations, braces,
  * quotes, final marks and include directives. What the names mean is config.ts's matter; unknown ones are kept.
  */
-import { AdError } from '../errors.ts';
+import { AdError } from '../../errors.ts';
 
 /** A relation (`value`), or a section or braced group (`children`). */
 export interface ProfileNode {
@@ -73,14 +73,17 @@ export function parseProfile(text: string, file: string): (ProfileNode | Include
     if (braceDue) {
       if (!content.startsWith('{')) refuse('a value or "{" is missing');
       braceDue = false;
-    } else if (content.startsWith('[')) {
+    } else if (open.length === 0 && top.length === 0 && /^module\s/.test(raw)) {
+      // "module PATH:RESIDUAL": the whole configuration comes from a shared object; without it nothing below is meant.
+      refuse(`the configuration is in a module, which needs MIT's libraries: write it as text (${content})`);
+    } else if (content.startsWith('[') && (open.length > 0 || raw.startsWith('['))) {
       if (open.length > 1)
         refuse(`section within the braces of ${open.at(-1)!.name}, opened in line ${open.at(-1)!.line}`);
       const section = /^\[([^\]]+)\](\*?)$/.exec(content) ?? refuse(`not a section: ${content}`);
       open = [];
       addGroup(top as ProfileNode[], section[1]!.trim(), section[2] === '*');
     } else if (open.length === 0) {
-      // "Lines before the first section are comments", as MIT's parser has it; `module` lines may stand there.
+      // "Lines before the first section are comments", as MIT's parser has it: until a line begins with '['.
     } else if (content.startsWith('}')) {
       if (open.length === 1) refuse('"}" without its "{"');
       if (content !== '}' && content !== '}*') refuse(`text after "}": ${content}`);
