@@ -17,6 +17,8 @@ export interface KrbClientOptions extends ContextOptions {
   readonly client: Principal;
   /** The client takes the secret over: `close()` destroys it. */
   readonly secret: Secret;
+  /** Tickets the client has already, from its ccache; the client takes them over. */
+  readonly tickets?: readonly Credentials[];
 }
 
 /** A ticket is replaced when less than this is left of it, ms: it must outlive the work it is fetched for. */
@@ -35,6 +37,7 @@ export class KrbClient {
   constructor(options: KrbClientOptions) {
     this.#options = options;
     this.#context = exchangeContext(options);
+    for (const ticket of options.tickets ?? []) this.#tickets.set(formatPrincipal(ticket.server), ticket);
   }
 
   get client(): Principal {

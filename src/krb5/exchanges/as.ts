@@ -34,8 +34,12 @@ export interface AsOptions {
   readonly secret: Secret;
   /** Default: the realm's ticket-granting service. */
   readonly server?: Principal;
+  /** Bits of kdcOption; default: forwardable, renewable, canonicalize, renewable-ok. */
+  readonly kdcOptions?: number;
   readonly signal?: AbortSignal | undefined;
 }
+
+const DEFAULT_OPTIONS = kdcOption.FORWARDABLE | kdcOption.RENEWABLE | kdcOption.CANONICALIZE | kdcOption.RENEWABLE_OK;
 
 /** KDC hints are followed this often at most; a sound exchange needs three (salt, clock, answer). */
 const MAX_ROUNDS = 5;
@@ -93,13 +97,15 @@ async function buildRequest(
   hint: KeyHint | undefined,
 ): Promise<Request> {
   const now = kdcNow(context);
+  const kdcOptions = options.kdcOptions ?? DEFAULT_OPTIONS;
+  const renewable = (kdcOptions & kdcOption.RENEWABLE) !== 0;
   const body: KdcReqBody = {
-    kdcOptions: kdcOption.FORWARDABLE | kdcOption.RENEWABLE | kdcOption.CANONICALIZE | kdcOption.RENEWABLE_OK,
+    kdcOptions,
     cname: toPrincipalName(options.client),
     realm: options.client.realm,
     sname: toPrincipalName(options.server ?? krbtgt(options.client.realm)),
     till: wholeSeconds(now + context.ticketLifetime),
-    rtime: wholeSeconds(now + context.renewLifetime),
+    rtime: renewable ? wholeSeconds(now + context.renewLifetime) : undefined,
     nonce: newNonce(context.random),
     etypes: [...etypes],
   };
