@@ -84,5 +84,28 @@ def string_to_key(q):
     return c.string_at(out.contents, out.length).hex()
 
 
-asked = {"encrypt": encrypt, "decrypt": decrypt, "checksum": checksum, "stringToKey": string_to_key}
+def prf(q):
+    text, size = data(bytes.fromhex(q["data"])), c.c_size_t()
+    must(lib.krb5_c_prf_length(None, q["etype"], c.byref(size)))
+    out = data(bytes(size.value))
+    must(lib.krb5_c_prf(None, c.byref(key(q)), c.byref(text), c.byref(out)))
+    return c.string_at(out.data, out.length).hex()
+
+
+def cf2(q):
+    out = c.POINTER(Key)()
+    keys = c.byref(key(q["key1"])), c.byref(key(q["key2"]))
+    peppers = q["pepper1"].encode(), q["pepper2"].encode()
+    must(lib.krb5_c_fx_cf2_simple(None, keys[0], peppers[0], keys[1], peppers[1], c.byref(out)))
+    return f"{out[0].etype}:{c.string_at(out[0].contents, out[0].length).hex()}"
+
+
+asked = {
+    "encrypt": encrypt,
+    "decrypt": decrypt,
+    "checksum": checksum,
+    "stringToKey": string_to_key,
+    "prf": prf,
+    "cf2": cf2,
+}
 json.dump([asked[q["ask"]](q) for q in json.load(sys.stdin)], sys.stdout)

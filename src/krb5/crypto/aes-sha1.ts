@@ -5,7 +5,13 @@ import { copy, utf8, wipe } from '../../bytes.ts';
 import { cksumType, etype } from '../numbers.ts';
 import { iterationCount, MIN_ITERATIONS } from './iterations.ts';
 import { pbkdf2 } from './pbkdf2.ts';
-import { deriveKey, type EncryptionProfile, type SimplifiedProfile, SimplifiedUsageKeys } from './profile.ts';
+import {
+  deriveKey,
+  type EncryptionProfile,
+  type SimplifiedProfile,
+  SimplifiedUsageKeys,
+  simplifiedPrf,
+} from './profile.ts';
 
 const BLOCK_BYTES = 16;
 const ZERO_IV = new Uint8Array(BLOCK_BYTES);
@@ -86,6 +92,7 @@ function aesSha1(
         wipe(stretched);
       }
     },
+    prf: (key, input) => simplifiedPrf(simplified, key, input),
     forUsage: (key, usage) => new SimplifiedUsageKeys(simplified, key, usage),
   };
 }

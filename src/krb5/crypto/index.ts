@@ -7,6 +7,7 @@ import { profileOf } from './table.ts';
 export { MAX_ITERATIONS, MIN_ITERATIONS } from './iterations.ts';
 export { Key } from './key.ts';
 export { md4 } from './md4.ts';
+export { cf2, prfPlus } from './prf.ts';
 export type { EncryptionProfile, RandomBytes, StringToKeyPolicy } from './profile.ts';
 export { DEFAULT_ETYPES, etypeByName, etypeName, findProfile, profileOf } from './table.ts';
 

@@ -4,7 +4,7 @@
  */
 import { hmac } from '@noble/hashes/hmac.js';
 import type { CHash } from '@noble/hashes/utils.js';
-import { concat, copy, equal, wipe } from '../../bytes.ts';
+import { concat, copy, equal, utf8, wipe } from '../../bytes.ts';
 
 /** One encryption type (RFC 3961 section 3) and the checksum type that goes with it (section 4), as a record. */
 export interface EncryptionProfile {
@@ -37,6 +37,8 @@ export interface EncryptionProfile {
    * and unpaired surrogates therefore survive. Absent where the definition takes UTF-8.
    */
   readonly utf16ToKey?: (password: Uint8Array) => Uint8Array;
+  /** The pseudo-random function (RFC 3961 section 3 "pseudo-random"). @returns a fixed number of bytes, whatever the input */
+  prf(key: Uint8Array, input: Uint8Array): Uint8Array;
   /** The operations of one key for one usage. `key` has `keyBytes` bytes and is not kept. */
   forUsage(key: Uint8Array, usage: number): UsageKeys;
 }
@@ -97,7 +99,7 @@ function leastCommonMultiple(a: number, b: number): number {
 
 /** The choices a simplified profile makes (RFC 3961 section 5.3 lists them; here for types whose message block is one byte). */
 export interface SimplifiedProfile
-  extends Omit<EncryptionProfile, 'forUsage' | 'stringToKey' | 'utf16ToKey' | 'cksumBytes'> {
+  extends Omit<EncryptionProfile, 'forUsage' | 'stringToKey' | 'utf16ToKey' | 'prf' | 'cksumBytes'> {
   readonly hash: CHash;
   /** Length of the truncated HMAC. */
   readonly macBytes: number;
@@ -128,6 +130,22 @@ export function deriveKey(
   const derived = stream.slice(0, keyBytes);
   wipe(stream);
   return derived;
+}
+
+const PRF_CONSTANT = utf8('prf');
+
+/**
+ * The pseudo-random function of the simplified profile (RFC 3961 section 5.3): the hash of the input, cut to whole
+ * blocks, encrypted under DK(key, "prf").
+ */
+export function simplifiedPrf(profile: SimplifiedProfile, key: Uint8Array, input: Uint8Array): Uint8Array {
+  const hashed = profile.hash(input);
+  const derived = deriveKey(profile, key, PRF_CONSTANT);
+  try {
+    return profile.seal(derived, hashed.subarray(0, hashed.length - (hashed.length % profile.blockBytes)));
+  } finally {
+    wipe(derived);
+  }
 }
 
 /** What the well-known constants end with (RFC 3961 section 5.3): the usage and one octet for the purpose of the key. */

@@ -3,7 +3,7 @@
  * Active Directory still has such keys and tickets; no request offers it unless the caller permits it by name.
  */
 import { hmac } from '@noble/hashes/hmac.js';
-import { md5 } from '@noble/hashes/legacy.js';
+import { md5, sha1 } from '@noble/hashes/legacy.js';
 import { concat, equal, fromUtf8, utf8, wipe } from '../../bytes.ts';
 import { AdError } from '../../errors.ts';
 import { cksumType, etype, keyUsage } from '../numbers.ts';
@@ -147,5 +147,7 @@ export const rc4Hmac: EncryptionProfile = {
     }
   },
   utf16ToKey: md4,
+  /** RFC 4757 leaves it open; Windows, MIT and Heimdal all take HMAC-SHA1 of the input under the key itself: 20 bytes. */
+  prf: (key, input) => hmac(sha1, key, input),
   forUsage: (key, usage) => new Rc4UsageKeys(key, usage),
 };

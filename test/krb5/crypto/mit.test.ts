@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { fromHex, hex, utf8 } from '../../../src/bytes.ts';
-import { Key, profileOf, stringToKey } from '../../../src/krb5/crypto/index.ts';
+import { cf2, Key, profileOf, stringToKey } from '../../../src/krb5/crypto/index.ts';
 import { Random } from '../../support/fuzz.ts';
 import { hasProgram, runProgram } from '../../support/programs.ts';
 
@@ -52,6 +52,26 @@ describe("MIT's libk5crypto", { skip }, () => {
     assert.deepEqual(
       cases.map((c) => hex(c.key.checksum(c.usage, c.clear))),
       made,
+    );
+  });
+
+  test('has the same pseudo-random function', async () => {
+    assert.deepEqual(
+      cases.map((c) => hex(c.key.prf(c.clear))),
+      await ask(cases.map((c) => ({ ...c.question, ask: 'prf', data: hex(c.clear) }))),
+    );
+  });
+
+  test('combines two keys to the same, of one type or two', async () => {
+    const keys = ETYPES.map((etype) => Key.generate(etype, (n) => random.bytes(n)));
+    const pairs = keys.flatMap((one) => keys.map((other) => [one, other] as const));
+    const shown = (key: Key) => ({ etype: key.etype, key: hex(key.value) });
+    const peppers = { pepper1: 'subkeyarmor', pepper2: 'ticketarmor' };
+    assert.deepEqual(
+      pairs
+        .map(([one, other]) => cf2(one, other, peppers.pepper1, peppers.pepper2))
+        .map((k) => `${k.etype}:${hex(k.value)}`),
+      await ask(pairs.map(([one, other]) => ({ ask: 'cf2', key1: shown(one), key2: shown(other), ...peppers }))),
     );
   });
 
