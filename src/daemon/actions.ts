@@ -1,7 +1,8 @@
 /** What the calls do, without gRPC: a lease added, renewed, deleted. */
 import { join } from 'node:path';
 import type { FetchedTicket, LeaseEngine } from './engine.ts';
-import { CCACHE, type Lease, type LeaseStore, type NewLease, type NewTicket, type StoredTicket } from './leases.ts';
+import { CCACHE } from './file-policy.ts';
+import type { Lease, LeaseStore, NewLease, NewTicket, StoredTicket } from './leases.ts';
 import type { Log } from './log.ts';
 import type { RequestedAccount } from './requests.ts';
 import { StatusError, StepError, stepWords } from './status.ts';

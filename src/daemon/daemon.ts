@@ -23,7 +23,7 @@ export interface Daemon {
 
 export interface DaemonParts {
   readonly config: Pick<DaemonConfig, 'krbDir' | 'socketDir'> &
-    Partial<Pick<DaemonConfig, 'socketMode' | 'files' | 'metrics' | 'secretId'>>;
+    Partial<Pick<DaemonConfig, 'socketMode' | 'socketGid' | 'files' | 'metrics' | 'secretId'>>;
   readonly engine: LeaseEngine;
   readonly log: Log;
   /** A descriptor that listens already, in place of the socket in `config.socketDir`. */
@@ -55,7 +55,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   // The socket comes first: it says whether another daemon is at work here, and clients may already connect while
   // gRPC, the greater part of the code, is still being loaded. They are served as soon as it is.
   const listener = await (parts.socketFd === undefined
-    ? listenOnSocket(path, config.socketMode)
+    ? listenOnSocket(path, config.socketMode, config.socketGid)
     : listenOnDescriptor(parts.socketFd));
   try {
     const waiting: net.Socket[] = [];

@@ -1,10 +1,9 @@
 /** Small steps on files and directories that the lease store is made of; a missing one is an answer, not an error. */
 import type { Dirent } from 'node:fs';
-import { chmod, lstat, mkdir, readdir } from 'node:fs/promises';
+import { chmod, lchown, lstat, mkdir, readdir } from 'node:fs/promises';
 import { AdError, messageOf } from '../errors.ts';
-
-/** Permission bits of all directories of leases. */
-export const DIRECTORY_MODE = 0o755;
+import { giveAway } from '../krb5/files/atomic.ts';
+import type { Ownership } from './file-policy.ts';
 
 export const fileError = (doing: string, path: string, e: unknown): AdError =>
   e instanceof AdError
@@ -16,10 +15,18 @@ export const fileError = (doing: string, path: string, e: unknown): AdError =>
         e,
       );
 
-/** Readable for containers whatever the daemon's umask. */
-export async function makeDirectory(path: string): Promise<void> {
-  await mkdir(path);
-  await chmod(path, DIRECTORY_MODE);
+/** Makes a directory that is nobody else's until it is as it shall be, whatever the daemon's umask. */
+export async function makeDirectory(path: string, owner: Ownership): Promise<void> {
+  await mkdir(path, { mode: 0o700 });
+  await giveDirectory(path, owner);
+}
+
+/** @param path of a directory that nobody else can put something in the place of */
+export function giveDirectory(path: string, owner: Ownership): Promise<void> {
+  return giveAway(path, owner, {
+    chown: (uid, gid) => lchown(path, uid, gid),
+    chmod: (mode) => chmod(path, mode),
+  });
 }
 
 export async function isDirectory(path: string): Promise<boolean> {

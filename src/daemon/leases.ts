@@ -2,39 +2,38 @@
  * The leases on disk:
  *
  *   <krbdir>/<lease>/<lease>_metadata.json      0644
- *   <krbdir>/<lease>/<account>/krb5cc           0600, directories 0755
+ *   <krbdir>/<lease>/<account>/                 what `ticket-directory.ts` writes
  *
+ * Modes and owners of directories and tickets are those of the policy.
  * A lease is built under a name that begins with a dot and renamed into place, so it is there whole or not at all,
  * also after a crash. Only files and directories of these names are ever removed: no recursion, and no step through a
  * symbolic link.
  */
 import { randomBytes } from 'node:crypto';
-import { lstat, mkdir, readdir, readFile, rename, rmdir, unlink } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { inTurns, mapLimited } from '../async.ts';
 import { hex, utf8 } from '../bytes.ts';
 import { AdError } from '../errors.ts';
 import { writeFileAtomic } from '../krb5/files/atomic.ts';
-import { DEFAULT_FILE_POLICY, type FilePolicy } from './file-policy.ts';
-import { DIRECTORY_MODE, entries, fileError, gone, isDirectory, isExhausted, makeDirectory } from './lease-files.ts';
+import { CCACHE, DEFAULT_FILE_POLICY, type FilePolicy, leaseDirectory, withWishes } from './file-policy.ts';
+import { entries, fileError, giveDirectory, gone, isDirectory, isExhausted, makeDirectory } from './lease-files.ts';
 import type { Log } from './log.ts';
 import { formatMetadata, parseMetadata, type TicketRecord } from './metadata.ts';
 import { directoryNameProblem, leaseIdProblem } from './names.ts';
+import { removeEmpty, removeTicket, type TicketFiles, temporaryName, writeTicket } from './ticket-directory.ts';
 
-/** Name of a ticket cache in its directory. */
-export const CCACHE = 'krb5cc';
+/** Everybody may go through the directory that holds all leases; each of them decides for itself. */
+const KRBDIR_MODE = 0o755;
 const METADATA_MODE = 0o644;
 const draftName = /^\.[0-9a-f]{20}\.new$/;
-/** What `writeFileAtomic` leaves when the process is killed within it. */
-const temporaryName = /^\.[0-9a-f]{32}\.tmp$/;
 
 /** A ticket to be put into a new lease. */
-export interface NewTicket {
+export interface NewTicket extends TicketFiles {
   /** Name of its directory. */
   readonly name: string;
   /** The gMSA, where the directory is not called like it. */
   readonly account?: string;
-  readonly ccache: Uint8Array;
   readonly record: Omit<TicketRecord, 'krbFilePath' | 'serviceAccountName'>;
 }
 
@@ -88,7 +87,7 @@ export class LeaseStore {
    */
   async open(): Promise<void> {
     try {
-      await mkdir(this.directory, { recursive: true, mode: DIRECTORY_MODE });
+      await mkdir(this.directory, { recursive: true, mode: KRBDIR_MODE });
       for (const entry of await readdir(this.directory, { withFileTypes: true })) {
         if (entry.isDirectory() && draftName.test(entry.name)) await this.#remove(entry.name);
       }
@@ -111,17 +110,20 @@ export class LeaseStore {
     const records = tickets.map((t) => recordOf(t, final));
     try {
       // Not synced to disk: what a power failure takes from a new lease its containers have lost as well.
-      await makeDirectory(home);
+      await makeDirectory(home, { mode: 0o700 });
       const metadata = utf8(formatMetadata(records));
       const written = await Promise.allSettled([
         writeFileAtomic(join(home, `${id}_metadata.json`), metadata, { mode: METADATA_MODE, draft: true }),
         ...tickets.map(async (t) => {
-          await makeDirectory(join(home, t.name));
-          await writeFileAtomic(join(home, t.name, CCACHE), t.ccache, { mode: this.#files.ccache.mode, draft: true });
+          const place = join(home, t.name);
+          await mkdir(place, { mode: 0o700 });
+          await writeTicket(place, t, this.policy(t.record), true);
+          await giveDirectory(place, this.#files.directory);
         }),
       ]);
       for (const result of written) if (result.status === 'rejected') throw result.reason;
       signal?.throwIfAborted();
+      await giveDirectory(home, leaseDirectory(this.#files));
       await rename(home, final);
     } catch (e) {
       await this.#remove(draft).catch((left) =>
@@ -149,9 +151,10 @@ export class LeaseStore {
       const fresh = tickets.filter((t) => !old.has(t.name));
       checkPlaces(id, old, tickets);
       try {
-        for (const { name, ccache } of tickets) {
-          if (!(await isDirectory(join(home, name)))) await makeDirectory(join(home, name));
-          await writeFileAtomic(join(home, name, CCACHE), ccache, { mode: this.#files.ccache.mode });
+        for (const ticket of tickets) {
+          const place = join(home, ticket.name);
+          if (!(await isDirectory(place))) await makeDirectory(place, this.#files.directory);
+          await writeTicket(place, ticket, this.policy(ticket.record));
         }
         signal?.throwIfAborted();
         for (const ticket of tickets) old.set(ticket.name, recordOf(ticket, home));
@@ -233,15 +236,30 @@ export class LeaseStore {
     }
   });
 
+  /** Who may read the files of a ticket and which there are: the daemon's policy, and what its lease wishes. */
+  policy(record: Pick<TicketRecord, 'files'>): FilePolicy {
+    return withWishes(this.#files, record.files);
+  }
+
   /**
-   * Puts a new ticket in the place of an old one.
+   * Puts a new ticket in the place of an old one, in the same directory.
+   * @param beside what else is known of the account now
    * @returns false when the lease or the account's directory is gone meanwhile
    * @throws AdError FILE; the old ticket is then untouched
    */
-  async replace(leaseId: string, ticket: StoredTicket, ccache: Uint8Array): Promise<boolean> {
+  async replace(
+    leaseId: string,
+    ticket: StoredTicket,
+    ccache: Uint8Array,
+    beside: Omit<TicketFiles, 'ccache'> = {},
+  ): Promise<boolean> {
     return this.#alone(leaseId, async () => {
       if (!(await isDirectory(join(this.directory, leaseId))) || !(await isDirectory(ticket.directory))) return false;
-      await writeFileAtomic(ticket.ccachePath, ccache, { mode: this.#files.ccache.mode });
+      try {
+        await writeTicket(ticket.directory, { ...beside, ccache }, this.policy(ticket.record));
+      } catch (e) {
+        throw fileError('write', ticket.directory, e);
+      }
       return true;
     });
   }
@@ -298,29 +316,19 @@ export class LeaseStore {
       if (file.isDirectory() || !(file.name.includes('_metadata') || temporaryName.test(file.name))) continue;
       await gone(unlink(join(home, file.name)));
     }
-    await this.#removeDirectory(home);
+    if (!(await removeEmpty(home))) this.#stays(home);
     return removed;
   }
 
   /** @returns the ticket cache, if there was one */
   async #removeTicket(account: string): Promise<string[]> {
-    const removed: string[] = [];
-    for (const file of await entries(account)) {
-      if (file.isDirectory() || !(file.name === CCACHE || temporaryName.test(file.name))) continue;
-      const path = join(account, file.name);
-      if ((await gone(unlink(path))) && file.name === CCACHE) removed.push(path);
-    }
-    await this.#removeDirectory(account);
+    const { removed, emptied } = await removeTicket(account);
+    if (!emptied) this.#stays(account);
     return removed;
   }
 
-  async #removeDirectory(path: string): Promise<void> {
-    try {
-      await gone(rmdir(path));
-    } catch (e) {
-      if ((e as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw e;
-      this.#log.warn('a directory holds files that are not ours and stays', { path });
-    }
+  #stays(path: string): void {
+    this.#log.warn('a directory holds files that are not ours and stays', { path });
   }
 
   /** Runs `work` when every earlier work on this lease has ended. */

@@ -4,9 +4,12 @@
  *   { "krb_ticket_info": [ entry, … ] }    tab or two-space indented; null instead of an empty list
  *   [ entry, … ]                           a bare list
  *   [ { "KrbFilePath": …, … }, … ]         a bare list with Go's field names
+ * What only this daemon knows stands in `credentials_fetcher`, which the others pass over.
  */
 import * as v from 'valibot';
 import { MalformedError } from '../errors.ts';
+import type { FileWishes } from './file-policy.ts';
+import { formatWishes, parseWishes } from './file-wishes.ts';
 
 /** One gMSA of a lease. */
 export interface TicketRecord {
@@ -23,6 +26,8 @@ export interface TicketRecord {
   readonly serviceAccountName: string;
   /** Where the reader's password is, or ''. */
   readonly credentialArn: string;
+  /** What the lease wishes for its files, where that is not the daemon's policy. */
+  readonly files?: FileWishes;
 }
 
 const MAX_LENGTH = 4 * 1024 * 1024;
@@ -36,6 +41,7 @@ const short = v.object({
   krb_file_path: v.string(),
   service_account_name: v.string(),
   credential_arn: text,
+  credentials_fetcher: v.optional(v.unknown()),
 });
 const goNamed = v.object({
   CredspecInfo: text,
@@ -78,6 +84,9 @@ function parseEntry(entry: unknown, index: number): TicketRecord {
       krbFilePath: e.krb_file_path,
       serviceAccountName: e.service_account_name,
       credentialArn: e.credential_arn,
+      ...(e.credentials_fetcher !== undefined && {
+        files: parseWishes(e.credentials_fetcher, `entry ${index}: credentials_fetcher`, 'lease metadata', true),
+      }),
     };
   }
   const go = v.safeParse(goNamed, entry);
@@ -98,6 +107,7 @@ function parseEntry(entry: unknown, index: number): TicketRecord {
 export function formatMetadata(tickets: readonly TicketRecord[]): string {
   const entries = tickets.map((t) => ({
     ...(t.credentialArn ? { credential_arn: t.credentialArn } : {}),
+    ...(t.files && formatWishes(t.files) ? { credentials_fetcher: formatWishes(t.files) } : {}),
     credspec_info: t.credspecInfo,
     distinguished_name: t.distinguishedName,
     domain_name: t.domainName,

@@ -1,4 +1,5 @@
 /** The unix socket: taken over from a dead daemon, never from a live one, and never open to more than its mode. */
+import { chmodSync, lchownSync } from 'node:fs';
 import { lstat, mkdir, unlink } from 'node:fs/promises';
 import net from 'node:net';
 import { dirname } from 'node:path';
@@ -9,16 +10,17 @@ const MAX_PATH_BYTES = 107;
 
 /**
  * Listens on `path`. Connections come paused, so that nothing they say is lost until somebody listens.
- * @param mode permission bits of the socket from its first moment
+ * @param mode permission bits of the socket; until it has them and its group, nobody but the daemon's user may connect
+ * @param gid its group; the daemon's own when absent
  * @throws AdError FILE with what to do: another daemon answers there, something else lies there, the path is too long
  */
-export async function listenOnSocket(path: string, mode = 0o660): Promise<net.Server> {
+export async function listenOnSocket(path: string, mode = 0o660, gid?: number): Promise<net.Server> {
   if (Buffer.byteLength(path) > MAX_PATH_BYTES)
     throw new AdError('FILE', `the socket's path is longer than ${MAX_PATH_BYTES} bytes: ${path}`, { path });
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o755 });
     await removeStale(path);
-    return await listen(path, mode);
+    return await listen(path, mode, gid);
   } catch (e) {
     if (e instanceof AdError) throw e;
     const errno = (e as NodeJS.ErrnoException).code;
@@ -79,20 +81,37 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-function listen(path: string, mode: number): Promise<net.Server> {
+function listen(path: string, mode: number, gid: number | undefined): Promise<net.Server> {
   return new Promise((resolve, reject) => {
     const server = net.createServer({ pauseOnConnect: true });
     server.once('error', reject);
     server.once('listening', () => {
       server.off('error', reject);
-      resolve(server);
+      try {
+        if (gid !== undefined) giveToGroup(path, gid);
+        chmodSync(path, mode);
+        resolve(server);
+      } catch (e) {
+        server.close();
+        reject(e);
+      }
     });
     // Node makes the socket file within listen(), so nothing else is made under this mask.
-    const before = process.umask(0o777 & ~mode);
+    const before = process.umask(0o177);
     try {
       server.listen({ path, backlog: 128 });
     } finally {
       process.umask(before);
     }
   });
+}
+
+function giveToGroup(path: string, gid: number): void {
+  try {
+    lchownSync(path, -1, gid);
+  } catch (e) {
+    const remedy = 'the daemon must be a member of the group or have CAP_CHOWN (deploy/systemd: ticket-owner.conf)';
+    const errno = (e as NodeJS.ErrnoException).code;
+    throw new AdError('FILE', `cannot give ${path} to group ${gid}: ${messageOf(e)}: ${remedy}`, { path, errno }, e);
+  }
 }

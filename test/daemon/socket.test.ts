@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -12,13 +12,39 @@ import { isAdError } from '../../src/errors.ts';
 import { FakeEngine, run, scratchDirectory, tree } from './fake.ts';
 
 describe('socket', () => {
-  test('has its mode from the first moment, and leaves the umask as it was', async (t) => {
+  test('has its mode when it listens, and leaves the umask as it was', async (t) => {
     const path = join(await scratchDirectory(t), 's');
     const before = process.umask();
     const server = await listenOnSocket(path, 0o640);
     t.after(() => server.close());
     assert.equal((await stat(path)).mode & 0o777, 0o640);
     assert.equal(process.umask(), before);
+  });
+
+  test('is given to its group before the group may connect', {
+    skip: process.getuid?.() !== 0 && 'needs root',
+  }, async (t) => {
+    const directory = await scratchDirectory(t);
+    const server = await listenOnSocket(join(directory, 's'), 0o660, 12_345);
+    t.after(() => server.close());
+    const { uid, gid, mode } = await stat(join(directory, 's'));
+    assert.deepEqual([uid, gid, mode & 0o777], [0, 12_345, 0o660]);
+  });
+
+  test('that cannot be given to its group is taken away, and the error says why', async (t) => {
+    const directory = await scratchDirectory(t);
+    const root = process.getuid?.() === 0;
+    if (root) {
+      await chmod(directory, 0o777);
+      process.seteuid!(65_534);
+    }
+    try {
+      const listening = listenOnSocket(join(directory, 's'), 0o660, 0);
+      await assert.rejects(listening, (e) => isAdError(e, 'FILE') && /group 0: .*CAP_CHOWN/.test(e.message));
+    } finally {
+      if (root) process.seteuid!(0);
+    }
+    assert.deepEqual(await tree(directory), []);
   });
 
   test('is for owner and group unless told otherwise', async (t) => {

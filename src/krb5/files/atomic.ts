@@ -1,4 +1,4 @@
-/** Replacing a file that holds secrets, so that no reader ever sees a part of it and no stranger any of it. */
+/** Replacing files that hold secrets, so that no reader ever sees a part of one and no stranger any of it. */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
@@ -9,13 +9,18 @@ export interface AtomicOptions {
   /** Permission bits, whatever the umask; 0o600 when absent. */
   readonly mode?: number;
   /** Owner and group; those of the process when absent. */
-  readonly uid?: number;
-  readonly gid?: number;
+  readonly uid?: number | undefined;
+  readonly gid?: number | undefined;
   /**
    * True for a file that is not there yet, in a directory that nobody looks into before it is renamed as a whole: written
    * in place and not synced to disk, so after a power failure it may be empty.
    */
   readonly draft?: boolean;
+}
+
+export interface AtomicFile extends AtomicOptions {
+  readonly path: string;
+  readonly bytes: Uint8Array;
 }
 
 /**
@@ -25,24 +30,86 @@ export interface AtomicOptions {
  * @throws AdError FILE, with `details.path` and `details.errno`
  */
 export async function writeFileAtomic(path: string, bytes: Uint8Array, options: AtomicOptions = {}): Promise<void> {
-  const temporary = options.draft ? path : join(dirname(path), `.${randomBytes(16).toString('hex')}.tmp`);
-  let file: FileHandle | undefined;
+  await writeFilesAtomic([{ ...options, path, bytes }]);
+}
+
+/**
+ * As `writeFileAtomic` for files that belong together: all are whole on disk before the first is renamed, and they are
+ * renamed in the order given. What cannot be written leaves every one of them as it was.
+ * @throws AdError FILE, with `details.path` and `details.errno`
+ */
+export async function writeFilesAtomic(files: readonly AtomicFile[]): Promise<void> {
+  const staged: { file: AtomicFile; temporary: string }[] = [];
+  let at = files[0]?.path;
   try {
-    // O_EXCL makes the file or fails, so it cannot be someone else's; nobody but the owner may open it from here on.
-    const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
-    file = await open(temporary, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o600);
-    if (options.uid !== undefined || options.gid !== undefined) await file.chown(options.uid ?? -1, options.gid ?? -1);
-    await file.chmod(options.mode ?? 0o600);
-    await file.writeFile(bytes);
-    if (!options.draft) await file.sync();
-    await file.close();
-    if (!options.draft) await rename(temporary, path);
-  } catch (e) {
-    if (file) {
-      await file.close().catch(() => undefined);
-      await unlink(temporary).catch(() => undefined);
+    for (const file of files) {
+      at = file.path;
+      const temporary = file.draft ? at : join(dirname(at), `.${randomBytes(16).toString('hex')}.tmp`);
+      await stage(file, temporary, () => staged.push({ file, temporary }));
     }
+    while (staged.length > 0) {
+      const { file, temporary } = staged[0]!;
+      at = file.path;
+      if (!file.draft) await rename(temporary, at);
+      staged.shift();
+    }
+  } catch (e) {
+    for (const { temporary } of staged) await unlink(temporary).catch(() => undefined);
+    if (e instanceof AdError) throw e;
     const errno = (e as NodeJS.ErrnoException).code;
-    throw new AdError('FILE', `cannot write ${path}: ${messageOf(e)}`, { path, errno }, e);
+    throw new AdError('FILE', `cannot write ${at}: ${messageOf(e)}`, { path: at, errno }, e);
   }
+}
+
+/** @param made told once there is a file to be removed again */
+async function stage(file: AtomicFile, temporary: string, made: () => void): Promise<void> {
+  // O_EXCL makes the file or fails, so it cannot be someone else's; nobody but the owner may open it from here on.
+  const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+  const handle: FileHandle = await open(temporary, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o600);
+  made();
+  try {
+    await giveAway(file.path, file, {
+      chown: (uid, gid) => handle.chown(uid, gid),
+      chmod: (mode) => handle.chmod(mode),
+    });
+    await handle.writeFile(file.bytes);
+    if (!file.draft) await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** chown(2): "If the owner or group is specified as -1, then that ID is not changed." */
+const UNCHANGED = -1;
+
+/**
+ * Gives a file that only its owner may open its group, its mode, its owner, in this order: the mode opens it to no other
+ * group than the one meant, and once it is another's, its mode could be changed with CAP_FOWNER only.
+ * @param path for the error
+ * @throws AdError FILE that says which capability is missing
+ */
+export async function giveAway(
+  path: string,
+  owner: { readonly mode?: number; readonly uid?: number | undefined; readonly gid?: number | undefined },
+  file: { chown(uid: number, gid: number): Promise<void>; chmod(mode: number): Promise<void> },
+): Promise<void> {
+  const chown = async (uid: number, gid: number): Promise<void> => {
+    try {
+      await file.chown(uid, gid);
+    } catch (e) {
+      const errno = (e as NodeJS.ErrnoException).code;
+      const whom = uid === UNCHANGED ? `group ${gid}` : `user ${uid}`;
+      const remedy =
+        errno === 'EPERM'
+          ? ': giving files away takes CAP_CHOWN, which the daemon has with the drop-in ticket-owner.conf of ' +
+            'deploy/systemd; without it leave owner and group alone'
+          : errno === 'EINVAL'
+            ? ': there is no such user or group in the user namespace of this process'
+            : '';
+      throw new AdError('FILE', `cannot give ${path} to ${whom}: ${messageOf(e)}${remedy}`, { path, errno }, e);
+    }
+  };
+  if (owner.gid !== undefined) await chown(UNCHANGED, owner.gid);
+  await file.chmod(owner.mode ?? 0o600);
+  if (owner.uid !== undefined) await chown(owner.uid, UNCHANGED);
 }
