@@ -39,8 +39,8 @@ describe('socket', () => {
       process.seteuid!(65_534);
     }
     try {
-      const listening = listenOnSocket(join(directory, 's'), 0o660, 0);
-      await assert.rejects(listening, (e) => isAdError(e, 'FILE') && /group 0: .*CAP_CHOWN/.test(e.message));
+      const listening = listenOnSocket(join(directory, 's'), 0o660, 12_345);
+      await assert.rejects(listening, (e) => isAdError(e, 'FILE') && /group 12345: .*CAP_CHOWN/.test(e.message));
     } finally {
       if (root) process.seteuid!(0);
     }
