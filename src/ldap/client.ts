@@ -1,4 +1,4 @@
-/** A sealed LDAP connection: one identity, one server, every byte encrypted. */
+/** A sealed LDAP connection: one identity, one server, every byte encrypted, by the bind's own layer or by TLS. */
 import { connect, type Socket } from 'node:net';
 import { Client, ResultCodeError } from 'ldapts';
 import { abortable, deferred } from '../async.ts';
@@ -11,8 +11,10 @@ import { saslBind } from './bind.ts';
 import { ldapResultError } from './errors.ts';
 import { AnswerReader } from './messages.ts';
 import { GssapiMechanism } from './sasl-gssapi.ts';
+import { SpnegoMechanism } from './sasl-spnego.ts';
 import { type LdapEntry, runSearch, type SearchRequest, type SearchResult } from './search.ts';
 import { SealedSocket, type SecurityLayer } from './security-layer.ts';
+import { secure, type TlsOptions } from './tls.ts';
 
 export interface SealedConnectionOptions {
   /** Host name as in the service principal `ldap/<host>`, and port. */
@@ -20,33 +22,53 @@ export interface SealedConnectionOptions {
   /** Who binds. */
   readonly client: KrbClient;
   readonly resolver: Resolver;
+  /** TLS in place of the bind's own encryption; the port is then that of the endpoint all the same. */
+  readonly tls?: TlsOptions | undefined;
+  /** SASL mechanism; GSSAPI when absent. */
+  readonly mechanism?: 'GSSAPI' | 'GSS-SPNEGO';
   /** Limit of one operation, ms; the connection ends when it passes. */
   readonly operationTimeout?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Connects and binds with GSSAPI and confidentiality. The TCP handshake and the ticket are fetched side by side.
+ * Connects and binds. The TCP handshake and the ticket are fetched side by side.
  * @throws AdError UNREACHABLE, NOT_SEALED, LDAP and what getting a ticket throws
  */
 export async function connectSealed(options: SealedConnectionOptions): Promise<SealedConnection> {
   const { endpoint, client, signal } = options;
   const server = endpointName(endpoint);
   throwIfAborted(signal, `connecting to ${server}`);
-  const socket = connect({
+  const raw = connect({
     host: endpoint.host,
     port: endpoint.port,
     lookup: lookupWith(options.resolver),
     noDelay: true,
   });
+  let socket: Socket = raw;
   try {
     const service = servicePrincipal('ldap', endpoint.host.toLowerCase(), client.client.realm);
-    const [, credentials] = await Promise.all([connected(socket, server, signal), client.ticket(service, signal)]);
-    const mechanism = new GssapiMechanism({ context: client.context, credentials });
+    const [bindings, credentials] = await Promise.all([
+      connected(raw, server, signal).then(async () => {
+        if (!options.tls) return undefined;
+        const secured = await secure(raw, endpoint.host, options.tls, server, signal);
+        socket = secured.socket;
+        return secured.bindings;
+      }),
+      client.ticket(service, signal),
+    ]);
+    const Mechanism = options.mechanism === 'GSS-SPNEGO' ? SpnegoMechanism : GssapiMechanism;
+    const mechanism = new Mechanism({
+      context: client.context,
+      credentials,
+      protection: options.tls ? 'tls' : 'seal',
+      ...(bindings && { bindings }),
+    });
     const layer = await saslBind(socket, mechanism, server, signal);
     return new SealedConnection(socket, layer, endpoint, options.operationTimeout ?? 10_000);
   } catch (e) {
-    socket.destroy(); // also a handshake that nobody waits for any more
+    socket.destroy();
+    raw.destroy(); // also a handshake that nobody waits for any more
     throw e;
   }
 }
@@ -71,8 +93,8 @@ export class SealedConnection {
   readonly #answers = new AnswerReader();
   readonly #client: Client;
 
-  /** @param raw connected and bound, with this layer agreed */
-  constructor(raw: Socket, layer: SecurityLayer, endpoint: Endpoint, operationTimeout: number) {
+  /** @param raw connected and bound, with this layer agreed; with none it is TLS */
+  constructor(raw: Socket, layer: SecurityLayer | undefined, endpoint: Endpoint, operationTimeout: number) {
     const socket = new SealedSocket(raw, layer, this.#answers);
     const server = endpointName(endpoint);
     this.endpoint = endpoint;

@@ -5,3 +5,4 @@ export { AndFilter, EqualityFilter, NotFilter, OrFilter, PresenceFilter } from '
 export { connectSealed, SealedConnection, type SealedConnectionOptions } from './client.ts';
 export { domainBase, LDAP_PORT, locateDomainControllers } from './locate.ts';
 export type { LdapEntry, SearchRequest, SearchResult } from './search.ts';
+export type { TlsOptions } from './tls.ts';

@@ -1,35 +1,23 @@
-/**
- * SASL mechanism GSSAPI (RFC 4752) with confidentiality: the client's side of context, security layer offer and choice.
- */
+/** SASL mechanism GSSAPI (RFC 4752): the client's side of context, security layer offer and choice. */
 import { AdError, MalformedError } from '../errors.ts';
 import type { MessageTokens } from '../krb5/gss/context.ts';
-import { GssInitiator, type InitiatorOptions } from '../krb5/gss/initiator.ts';
+import { GssInitiator } from '../krb5/gss/initiator.ts';
+import { contextFlags, MAX_RECEIVE, type MechanismOptions, type SaslMechanism, sealedLayer } from './sasl.ts';
 import type { SecurityLayer } from './security-layer.ts';
 
 /** Security layers, RFC 4752 3.3. */
 const LAYER = { NONE: 1, INTEGRITY: 2, CONFIDENTIALITY: 4 } as const;
-/** Sealed bytes we are ready to receive in one buffer; the field holds 24 bits. */
-const MAX_RECEIVE = 1 << 20;
-
-export interface SaslMechanism {
-  readonly name: string;
-  /** The next token to send for a server token; none comes with the first call. */
-  step(serverToken: Uint8Array | undefined): Uint8Array | undefined;
-  /** Called when the server reports success. @throws AdError when the exchange is not complete on our side */
-  finish(): SecurityLayer;
-  /** Wipes keys of an exchange that failed. */
-  destroy(): void;
-}
-
 export class GssapiMechanism implements SaslMechanism {
   readonly name = 'GSSAPI';
   readonly #initiator: GssInitiator;
+  readonly #sealed: boolean;
   #context: MessageTokens | undefined;
   #maxSend = 0;
   #state: 'start' | 'context' | 'offer' | 'chosen' = 'start';
 
-  constructor(options: InitiatorOptions) {
-    this.#initiator = new GssInitiator(options);
+  constructor({ protection, ...options }: MechanismOptions) {
+    this.#sealed = protection === 'seal';
+    this.#initiator = new GssInitiator({ ...options, flags: contextFlags(protection) });
   }
 
   step(serverToken: Uint8Array | undefined): Uint8Array | undefined {
@@ -60,6 +48,11 @@ export class GssapiMechanism implements SaslMechanism {
     if (plain.length !== 4) throw new MalformedError('SASL', `security layer offer of ${plain.length} bytes`);
     const view = new DataView(plain.buffer, plain.byteOffset);
     const layers = plain[0]!;
+    if (!this.#sealed) {
+      if (!(layers & LAYER.NONE)) throw new AdError('LDAP', 'the server insists on a security layer inside TLS');
+      // RFC 4752 3.1: the size "MUST be zero if the client selected no security layer".
+      return this.#context!.wrap(Uint8Array.of(LAYER.NONE, 0, 0, 0), { confidential: false });
+    }
     if (!(layers & LAYER.CONFIDENTIALITY)) {
       throw new AdError(
         'NOT_SEALED',
@@ -75,23 +68,14 @@ export class GssapiMechanism implements SaslMechanism {
     return this.#context!.wrap(choice, { confidential: false });
   }
 
-  finish(): SecurityLayer {
+  finish(): SecurityLayer | undefined {
     const context = this.#context;
     if (this.#state !== 'chosen' || !context) {
       throw new AdError('NOT_SEALED', 'the server reported success before a security layer was agreed');
     }
-    return {
-      maxSend: this.#maxSend,
-      maxReceive: MAX_RECEIVE,
-      wrap: (plain) => context.wrap(plain, { confidential: true }),
-      unwrap: (sealed) => {
-        const { plain, confidential } = context.unwrap(sealed);
-        if (!confidential)
-          throw new AdError('NOT_SEALED', 'the server sent a buffer in the clear on a sealed connection');
-        return plain;
-      },
-      destroy: () => context.destroy(),
-    };
+    if (this.#sealed) return sealedLayer(context, this.#maxSend);
+    context.destroy();
+    return undefined;
   }
 
   destroy(): void {

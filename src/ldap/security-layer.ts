@@ -33,23 +33,26 @@ const slices: Inspector = {
   },
 };
 
-/** Everything written is sealed, everything read was opened; one broken token ends the connection. */
+/**
+ * Everything written is sealed, everything read was opened; one broken token ends the connection. Without a layer the
+ * bytes pass as they are: then TLS is underneath.
+ */
 export class SealedSocket extends Duplex {
   /** ldapts takes a socket in this state as connected. */
   readonly connecting = false;
   /** ldapts labels its sockets. */
   id?: string;
   readonly #raw: Socket;
-  readonly #layer: SecurityLayer;
+  readonly #layer: SecurityLayer | undefined;
   readonly #frames: FrameReader;
   readonly #inspector: Inspector;
 
-  constructor(raw: Socket, layer: SecurityLayer, inspector: Inspector = slices) {
+  constructor(raw: Socket, layer: SecurityLayer | undefined, inspector: Inspector = slices) {
     super({ allowHalfOpen: false });
     this.#raw = raw;
     this.#layer = layer;
     this.#inspector = inspector;
-    this.#frames = new FrameReader(layer.maxReceive);
+    this.#frames = new FrameReader(layer?.maxReceive ?? 0);
     raw.on('data', (chunk: Buffer) => this.#onData(chunk));
     raw.on('end', () => this.push(null));
     raw.on('error', (e) => this.destroy(e));
@@ -62,7 +65,8 @@ export class SealedSocket extends Duplex {
 
   #onData(chunk: Buffer): void {
     try {
-      for (const sealed of this.#frames.push(chunk)) this.#pass(this.#layer.unwrap(sealed));
+      if (!this.#layer) this.#pass(chunk);
+      else for (const sealed of this.#frames.push(chunk)) this.#pass(this.#layer.unwrap(sealed));
     } catch (e) {
       this.destroy(e as Error);
     }
@@ -80,6 +84,10 @@ export class SealedSocket extends Duplex {
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (e?: Error | null) => void): void {
     this.#inspector.requested();
+    if (!this.#layer) {
+      this.#raw.write(chunk, done);
+      return;
+    }
     const out: Uint8Array[] = [];
     for (let i = 0; i < chunk.length; i += this.#layer.maxSend) {
       const sealed = this.#layer.wrap(chunk.subarray(i, i + this.#layer.maxSend));
@@ -96,7 +104,7 @@ export class SealedSocket extends Duplex {
 
   override _destroy(e: Error | null, done: (e?: Error | null) => void): void {
     this.#raw.destroy();
-    this.#layer.destroy();
+    this.#layer?.destroy();
     done(e);
   }
 

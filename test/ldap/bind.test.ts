@@ -5,7 +5,7 @@ import { afterEach, describe, test } from 'node:test';
 import { concat, hex, utf8 } from '../../src/bytes.ts';
 import { AdError, isAdError } from '../../src/errors.ts';
 import { saslBind } from '../../src/ldap/bind.ts';
-import type { SaslMechanism } from '../../src/ldap/sasl-gssapi.ts';
+import type { SaslMechanism } from '../../src/ldap/sasl.ts';
 import type { SecurityLayer } from '../../src/ldap/security-layer.ts';
 import { fuzz } from '../support/fuzz.ts';
 import { TcpServer } from '../support/tcp-server.ts';
@@ -76,7 +76,7 @@ afterEach(async () => {
 async function bindTo(
   treat: (socket: Socket, request: number, bytes: Buffer) => void,
   signal?: AbortSignal,
-): Promise<{ result: Promise<SecurityLayer>; mechanism: Mechanism; socket: Socket; server: TcpServer }> {
+): Promise<{ result: Promise<SecurityLayer | undefined>; mechanism: Mechanism; socket: Socket; server: TcpServer }> {
   const server = await TcpServer.start((s) => {
     let n = 0;
     s.on('data', (chunk: Buffer) => treat(s, ++n, chunk));

@@ -10,7 +10,7 @@ const ALL_LAYERS = Uint8Array.of(7, 0x10, 0, 0);
 
 /** A mechanism whose context is established and that waits for the offer. */
 function established(): { mechanism: GssapiMechanism; acceptor: CfxContext } {
-  const mechanism = new GssapiMechanism({ context, credentials });
+  const mechanism = new GssapiMechanism({ context, credentials, protection: 'seal' });
   const { reply, acceptor } = accept(mechanism.step(undefined)!);
   assert.deepEqual(mechanism.step(reply), new Uint8Array(0));
   return { mechanism, acceptor };
@@ -28,7 +28,7 @@ describe('SASL GSSAPI', () => {
   test('seals from then on', () => {
     const { mechanism, acceptor } = established();
     acceptor.unwrap(mechanism.step(offer(acceptor, ALL_LAYERS))!);
-    const layer = mechanism.finish();
+    const layer = mechanism.finish()!;
     const { plain, confidential } = acceptor.unwrap(layer.wrap(utf8('search')));
     assert.deepEqual([plain, confidential], [utf8('search'), true]);
     assert.deepEqual(layer.unwrap(acceptor.wrap(utf8('entry'), { confidential: true })), utf8('entry'));
@@ -43,7 +43,7 @@ describe('SASL GSSAPI', () => {
       const { mechanism, acceptor } = established();
       const bytes = Uint8Array.of(4, size >> 16, (size >> 8) & 0xff, size & 0xff);
       mechanism.step(offer(acceptor, bytes));
-      const layer = mechanism.finish();
+      const layer = mechanism.finish()!;
       assert.equal(layer.maxSend, expected);
       if (size < 5000) assert.ok(layer.wrap(new Uint8Array(layer.maxSend)).length <= size);
     }
@@ -59,7 +59,7 @@ describe('SASL GSSAPI', () => {
   }
 
   test('a server that reports success too early is refused', () => {
-    const fresh = new GssapiMechanism({ context, credentials });
+    const fresh = new GssapiMechanism({ context, credentials, protection: 'seal' });
     assert.throws(() => fresh.finish(), { code: 'NOT_SEALED' });
     fresh.step(undefined);
     assert.throws(() => fresh.finish(), { code: 'NOT_SEALED', message: /before a security layer/ });
@@ -93,7 +93,7 @@ describe('SASL GSSAPI', () => {
   });
 
   test('tokens that are due must come', () => {
-    const fresh = new GssapiMechanism({ context, credentials });
+    const fresh = new GssapiMechanism({ context, credentials, protection: 'seal' });
     fresh.step(undefined);
     assert.throws(() => fresh.step(undefined), { code: 'MALFORMED' });
     assert.throws(() => established().mechanism.step(undefined), { code: 'MALFORMED' });
@@ -106,9 +106,9 @@ describe('SASL GSSAPI', () => {
   });
 
   test('an acceptor that cannot prove itself is refused', () => {
-    const mechanism = new GssapiMechanism({ context, credentials });
+    const mechanism = new GssapiMechanism({ context, credentials, protection: 'seal' });
     const { reply } = accept(mechanism.step(undefined)!);
-    const other = new GssapiMechanism({ context, credentials });
+    const other = new GssapiMechanism({ context, credentials, protection: 'seal' });
     other.step(undefined);
     assert.throws(() => other.step(reply), { code: 'REPLY_REJECTED', message: /another AP-REQ/ });
     assert.throws(() => mechanism.step(concat(reply, Uint8Array.of(0))), { code: 'MALFORMED' });
@@ -117,7 +117,7 @@ describe('SASL GSSAPI', () => {
   test('a buffer that is signed only is refused once sealing was agreed', () => {
     const { mechanism, acceptor } = established();
     mechanism.step(offer(acceptor, ALL_LAYERS));
-    const layer = mechanism.finish();
+    const layer = mechanism.finish()!;
     const signed = acceptor.wrap(utf8('entry'), { confidential: false });
     assert.throws(() => layer.unwrap(signed), { code: 'NOT_SEALED' });
   });
@@ -126,11 +126,13 @@ describe('SASL GSSAPI', () => {
     for (const stage of ['fresh', 'started', 'established', 'chosen']) {
       const { mechanism, acceptor } = established();
       const one =
-        stage === 'established' || stage === 'chosen' ? mechanism : new GssapiMechanism({ context, credentials });
+        stage === 'established' || stage === 'chosen'
+          ? mechanism
+          : new GssapiMechanism({ context, credentials, protection: 'seal' });
       if (stage === 'started') one.step(undefined);
       if (stage === 'chosen') one.step(offer(acceptor, ALL_LAYERS));
       one.destroy();
-      if (stage === 'chosen') assert.throws(() => one.finish().wrap(utf8('x')), { code: 'INVALID_ARGUMENT' });
+      if (stage === 'chosen') assert.throws(() => one.finish()!.wrap(utf8('x')), { code: 'INVALID_ARGUMENT' });
     }
   });
 });
