@@ -1,8 +1,9 @@
 /**
  * The credential cache file (MIT krb5 documentation, "Credential cache file format"): versions 1 to 4 are read,
  * version 4 is written, byte for byte as MIT writes it. Versions 1 and 2 use the byte order of the machine that wrote
- * them, which every machine of interest shares: little-endian. A file holds keys, so whoever reads one wipes it.
+ * them. A file holds keys, so whoever reads one wipes it.
  */
+import { endianness } from 'node:os';
 import { copy, Reader, utf8, Writer, wipe } from '../../bytes.ts';
 import { AdError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
@@ -31,15 +32,16 @@ type Version = 1 | 2 | 3 | 4;
 
 /**
  * Reads a whole cache file.
+ * @param native byte order of the machine that wrote it, if that is not this one: it matters for versions 1 and 2 only
  * @returns copies: nothing in the result shares memory with `bytes`
  * @throws MalformedError when the structure is not that of versions 1 to 4, to the last byte
  */
-export function readCCache(bytes: Uint8Array): CCache {
+export function readCCache(bytes: Uint8Array, native: 'LE' | 'BE' = endianness()): CCache {
   const head: Reader = new Reader(bytes, FORMAT);
   if (head.u8('format byte') !== FIRST_BYTE) head.fail('does not begin with byte 5');
   const version = head.u8('version');
   if (version !== 1 && version !== 2 && version !== 3 && version !== 4) head.fail(`version ${version} is unknown`);
-  const reader = new Reader(bytes, FORMAT, { offset: 2, littleEndian: version <= 2 });
+  const reader = new Reader(bytes, FORMAT, { offset: 2, littleEndian: version <= 2 && native === 'LE' });
   const kdcOffset = version === 4 ? readHeader(reader) : undefined;
   const principal = readPrincipal(reader, version);
   const credentials: Credentials[] = [];

@@ -1,8 +1,9 @@
 /**
  * The keytab file (MIT krb5 documentation, "Keytab file format"): versions 1 and 2 are read, version 2 is written byte
- * for byte as MIT's ktutil writes it. Version 1 used its machine's byte order: little-endian on every machine of
- * interest. A keytab is a secret; whoever reads one wipes its keys.
+ * for byte as MIT's ktutil writes it. Version 1 used its machine's byte order. A keytab is a secret; whoever reads one
+ * wipes its keys.
  */
+import { endianness } from 'node:os';
 import { copy, Reader, utf8, Writer, wipe } from '../../bytes.ts';
 import { AdError } from '../../errors.ts';
 import { type Principal, samePrincipal } from '../principal.ts';
@@ -23,15 +24,17 @@ const DEFAULT_NAME_TYPE = 1;
 
 /**
  * Reads a whole keytab; deleted entries are left out.
+ * @param native byte order of the machine that wrote it, if that is not this one: it matters for version 1 only
  * @returns copies: nothing in the result shares memory with `bytes`
  * @throws MalformedError when the structure is not that of version 1 or 2
  */
-export function readKeytab(bytes: Uint8Array): KeytabEntry[] {
+export function readKeytab(bytes: Uint8Array, native: 'LE' | 'BE' = endianness()): KeytabEntry[] {
   const head: Reader = new Reader(bytes, FORMAT);
   if (head.u8('format byte') !== FIRST_BYTE) head.fail('does not begin with byte 5');
   const version = head.u8('version');
   if (version !== 1 && version !== 2) head.fail(`version ${version} is unknown`);
-  const reader = new Reader(bytes, FORMAT, { offset: 2, littleEndian: version === 1 });
+  const littleEndian = version === 1 && native === 'LE';
+  const reader = new Reader(bytes, FORMAT, { offset: 2, littleEndian });
   const entries: KeytabEntry[] = [];
   try {
     while (reader.remaining > 0) {
@@ -40,7 +43,7 @@ export function readKeytab(bytes: Uint8Array): KeytabEntry[] {
       if (size === 0) break;
       // "A negative length is a hole": a deleted entry, zeroed, of that many bytes.
       if (size < 0) reader.bytes(-size, 'hole');
-      else entries.push(readEntry(reader.bytes(size, 'entry'), version));
+      else entries.push(readEntry(reader.bytes(size, 'entry'), version, littleEndian));
     }
   } catch (e) {
     for (const done of entries) wipe(done.key.value);
@@ -49,8 +52,8 @@ export function readKeytab(bytes: Uint8Array): KeytabEntry[] {
   return entries;
 }
 
-function readEntry(body: Uint8Array, version: 1 | 2): KeytabEntry {
-  const reader = new Reader(body, FORMAT, { littleEndian: version === 1 });
+function readEntry(body: Uint8Array, version: 1 | 2, littleEndian: boolean): KeytabEntry {
+  const reader = new Reader(body, FORMAT, { littleEndian });
   let count = reader.u16('component count');
   // Version 1 counts the realm among the components.
   if (version === 1) {
