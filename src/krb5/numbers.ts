@@ -51,6 +51,9 @@ export const cksumType = {
   GSS: 0x8003,
 } as const;
 
+/** Authorization data types, RFC 4120 7.5.4 and MS-KILE 2.2. */
+export const adType = { IF_RELEVANT: 1, WIN2K_PAC: 128, AP_OPTIONS: 143 } as const;
+
 /** Pre-authentication data types, RFC 4120 7.5.2, RFC 6113, RFC 6806, MS-KILE 2.2. */
 export const paType = {
   TGS_REQ: 1,

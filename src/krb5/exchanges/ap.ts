@@ -17,7 +17,7 @@ import {
   Ticket,
   toPrincipalName,
 } from '../messages.ts';
-import { apOption, keyUsage, msgType } from '../numbers.ts';
+import { apOption, keyUsage, type krbError, msgType, ticketFlag } from '../numbers.ts';
 import { formatPrincipal, type Principal, samePrincipal } from '../principal.ts';
 import type { Clock, Stamp } from './context.ts';
 
@@ -113,12 +113,20 @@ export interface AcceptedApRequest {
   readonly checksum: Checksum | undefined;
   readonly ctime: Date;
   readonly cusec: number;
+  /** The ticket's, from the KDC. */
   readonly authorizationData: AuthorizationData | undefined;
+  /** The authenticator's, from the client. */
+  readonly clientAuthorizationData: AuthorizationData | undefined;
+  /** The sealed authenticator: no two are the same, which tells a replay. */
+  readonly authenticator: Uint8Array;
 }
 
 export interface AcceptOptions {
-  /** The long-term key of a service for the ticket's etype and kvno; undefined when there is none. */
-  readonly keyFor: (server: Principal, etype: number, kvno: number | undefined) => Key | undefined;
+  /**
+   * The long-term key of a service for the ticket's etype and kvno; undefined when there is none. `sealed` is the
+   * ticket's encrypted part, for whoever has several keys to try.
+   */
+  readonly keyFor: (server: Principal, etype: number, kvno: number | undefined, sealed: Uint8Array) => Key | undefined;
   readonly clock: Clock;
   readonly clockSkew: number;
   readonly usage: number;
@@ -126,40 +134,53 @@ export interface AcceptOptions {
 
 /**
  * The server's side: opens ticket and authenticator and checks names and times (RFC 4120 3.2.3). Replays are the
- * caller's to detect. The caller destroys the keys.
+ * caller's to detect. The caller destroys the keys. Where RFC 4120 names the error a server answers with, `krbError` in
+ * the details has it.
  * @throws MalformedError, AdError INTEGRITY, REPLY_REJECTED, CLOCK_SKEW, UNKNOWN_SERVICE
  */
 export function acceptApReq(message: Uint8Array, options: AcceptOptions): AcceptedApRequest {
   const req = fromDer(ApReq, message);
-  if (req.pvno !== 5 || req.msgType !== msgType.AP_REQ) throw rejected('AP-REQ has another version or type');
+  if (req.pvno !== 5 || req.msgType !== msgType.AP_REQ)
+    throw rejected('AP-REQ has another version or type', 'KRB_AP_ERR_MSG_TYPE');
   const ticket = fromDer(Ticket, req.ticket);
   const server = fromPrincipalName(ticket.sname, ticket.realm);
-  const key = options.keyFor(server, ticket.encPart.etype, ticket.encPart.kvno);
+  const { etype, kvno, cipher } = ticket.encPart;
+  const key = options.keyFor(server, etype, kvno, cipher);
   if (!key) {
-    const { etype, kvno } = ticket.encPart;
     throw new AdError('UNKNOWN_SERVICE', `no key for ${formatPrincipal(server)} with etype ${etype}`, { etype, kvno });
   }
-  const clearTicket = key.decrypt(keyUsage.KDC_REP_TICKET, ticket.encPart.cipher);
+  const clearTicket = key.decrypt(keyUsage.KDC_REP_TICKET, cipher);
   let sessionKey: Key | undefined;
   let clear: Uint8Array | undefined;
   try {
     const part = fromDer(EncTicketPart, clearTicket);
     const client = fromPrincipalName(part.cname, part.crealm);
     sessionKey = keyFrom(part.key);
-    if (req.authenticator.etype !== sessionKey.etype) throw rejected('authenticator is sealed with another etype');
+    if (req.authenticator.etype !== sessionKey.etype)
+      throw rejected('authenticator is sealed with another etype', 'KRB_AP_ERR_BAD_INTEGRITY');
     clear = sessionKey.decrypt(options.usage, req.authenticator.cipher);
     const auth = fromDer(Authenticator, clear);
     // KRB_AP_ERR_BADMATCH: "the name and realm of the client from the ticket are compared against the same fields"
     if (!samePrincipal(client, fromPrincipalName(auth.cname, auth.crealm))) {
-      throw rejected('ticket and authenticator name different clients');
+      throw rejected('ticket and authenticator name different clients', 'KRB_AP_ERR_BADMATCH');
     }
     const now = options.clock();
     if (Math.abs(auth.ctime.getTime() - now) > options.clockSkew) {
-      throw new AdError('CLOCK_SKEW', `authenticator is of ${auth.ctime.toISOString()}`);
+      throw new AdError('CLOCK_SKEW', `authenticator is of ${auth.ctime.toISOString()}`, {
+        krbError: 'KRB_AP_ERR_SKEW',
+      });
     }
     const start = (part.starttime ?? part.authtime).getTime();
-    if (start - options.clockSkew > now) throw rejected('ticket is not yet valid');
-    if (part.endtime.getTime() + options.clockSkew < now) throw rejected('ticket has expired');
+    // "or the INVALID flag is set in the ticket, the KRB_AP_ERR_TKT_NYV error is returned"
+    if (start - options.clockSkew > now || (part.flags & ticketFlag.INVALID) !== 0)
+      throw rejected('ticket is not yet valid', 'KRB_AP_ERR_TKT_NYV');
+    if (part.endtime.getTime() + options.clockSkew < now)
+      throw rejected('ticket has expired', 'KRB_AP_ERR_TKT_EXPIRED');
+    // RFC 4120 2.7: unless the KDC did so, "application servers MUST ... verify the transited" realms. There is nothing
+    // here to verify them by, as there is nothing to do where no realm lies between.
+    const foreign = part.crealm !== ticket.realm && part.transited.contents.length > 0;
+    if (foreign && (part.flags & ticketFlag.TRANSITED_POLICY_CHECKED) === 0)
+      throw rejected('the KDC did not check the realms the ticket came through', 'KRB_AP_PATH_NOT_ACCEPTED');
     return {
       client,
       server,
@@ -175,7 +196,9 @@ export function acceptApReq(message: Uint8Array, options: AcceptOptions): Accept
       checksum: auth.cksum && { cksumtype: auth.cksum.cksumtype, checksum: copy(auth.cksum.checksum) },
       ctime: auth.ctime,
       cusec: auth.cusec,
-      authorizationData: part.authorizationData?.map((d) => ({ adType: d.adType, adData: copy(d.adData) })),
+      authorizationData: copied(part.authorizationData),
+      clientAuthorizationData: copied(auth.authorizationData),
+      authenticator: req.authenticator.cipher,
     };
   } catch (e) {
     sessionKey?.destroy();
@@ -210,6 +233,10 @@ function keyFrom(key: EncryptionKey): Key {
   return new Key(key.keytype, key.keyvalue);
 }
 
-function rejected(message: string): AdError {
-  return new AdError('REPLY_REJECTED', message);
+function copied(data: AuthorizationData | undefined): AuthorizationData | undefined {
+  return data?.map((d) => ({ adType: d.adType, adData: copy(d.adData) }));
+}
+
+function rejected(message: string, error?: keyof typeof krbError): AdError {
+  return new AdError('REPLY_REJECTED', message, error && { krbError: error });
 }
