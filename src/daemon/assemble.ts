@@ -4,10 +4,9 @@ import { AdError } from '../errors.ts';
 import { type Krb5Config, loadKrb5Config, realmOfHost } from '../krb5/config.ts';
 import { DEFAULT_ETYPES, etypeName, findProfile } from '../krb5/crypto/index.ts';
 import type { ContextOptions } from '../krb5/exchanges/context.ts';
-import { configuredKdcs } from '../krb5/network/kdcs.ts';
 import { type Endpoint, Locator } from '../krb5/network/locate.ts';
+import { NetworkTransport, networkSettings } from '../krb5/network/network.ts';
 import { DnsResolver } from '../krb5/network/resolver.ts';
-import { TcpTransport } from '../krb5/network/tcp.ts';
 import { LDAP_PORT } from '../ldap/locate.ts';
 import type { DaemonConfig } from './config.ts';
 import { DirectoryEngine, type EngineOptions } from './fetch.ts';
@@ -22,12 +21,7 @@ export async function createEngine(
   const krb5 = await loadKrb5Config(config.krb5Config, process.env);
   const resolver = new DnsResolver();
   const locator = new Locator({ resolver, clock: Date.now });
-  const transport = new TcpTransport({
-    resolver,
-    locator,
-    kdcs: (realm) => configuredKdcs(krb5, realm),
-    dns: krb5.dnsLookupKdc,
-  });
+  const transport = new NetworkTransport({ resolver, locator, ...networkSettings(krb5) });
   return new DirectoryEngine({
     kerberos: { transport, ...kerberosSettings(krb5, log) },
     resolver,
@@ -36,6 +30,10 @@ export async function createEngine(
     domainControllers: config.domainControllers.map(domainController),
     // Active Directory names a realm after its domain; [domain_realm] may say otherwise.
     realmOf: (domain) => realmOfHost(krb5, domain) ?? domain.toUpperCase(),
+    configuredRealm: (realm) => ({
+      kdcs: krb5.realms.get(realm)?.kdc ?? [],
+      hosts: [...krb5.domainRealm].flatMap(([host, of]) => (of === realm ? [host] : [])),
+    }),
     keytab: (config.keytab ?? krb5.defaultKeytabName ?? DEFAULT_KEYTAB).replace(/^FILE:/, ''),
     log,
     ...extras,

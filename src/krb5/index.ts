@@ -1,7 +1,15 @@
 /** Kerberos V5 for Node in pure TypeScript, `credentials-fetcher/krb5`. */
 export { AdError, type ErrorCode, MalformedError } from '../errors.ts';
 export { isRenewable, KrbClient, type KrbClientOptions } from './client.ts';
-export { type Krb5Config, loadKrb5Config, parseKrb5Conf, realmOfHost } from './config.ts';
+export {
+  capath,
+  type Krb5Config,
+  loadKrb5Config,
+  parseKrb5Conf,
+  realmOfHost,
+  realmOfHostByDns,
+  realmPath,
+} from './config.ts';
 export type { Credentials } from './credentials.ts';
 export { DEFAULT_ETYPES, etypeByName, etypeName, Key, stringToKey } from './crypto/index.ts';
 export { type AsOptions, asExchange } from './exchanges/as.ts';
@@ -18,9 +26,10 @@ export { type CCache, readCCache, writeCCache } from './files/ccache.ts';
 export { findKeys, type KeytabEntry, readKeytab, writeKeytab } from './files/keytab.ts';
 export { CfxContext, type CfxOptions } from './gss/cfx.ts';
 export { GssInitiator, type InitiatorOptions } from './gss/initiator.ts';
-export { configuredKdcs } from './network/kdcs.ts';
-export { type Endpoint, Locator } from './network/locate.ts';
+export { type Endpoint, Locator, type SiteOf } from './network/locate.ts';
+export { NetworkTransport, type NetworkTransportOptions, networkSettings } from './network/network.ts';
 export { DnsResolver, type Resolver } from './network/resolver.ts';
+export { configuredKdcs, type KdcServer, type KdcService } from './network/servers.ts';
 export { TcpTransport, type TcpTransportOptions } from './network/tcp.ts';
 export type { KdcReply, KdcTransport } from './network/transport.ts';
 export { etype, keyUsage, krbError, nameType, ticketFlag } from './numbers.ts';

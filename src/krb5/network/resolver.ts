@@ -6,10 +6,18 @@ import { promises as dns, lookup as systemLookup } from 'node:dns';
 import { readFile } from 'node:fs/promises';
 import { isIP, type LookupFunction } from 'node:net';
 import { AdError, messageOf } from '../../errors.ts';
+import { queryUri } from './dns-uri.ts';
 
 export interface SrvRecord {
   readonly host: string;
   readonly port: number;
+  readonly priority: number;
+  readonly weight: number;
+}
+
+/** RFC 7553. */
+export interface UriRecord {
+  readonly target: string;
   readonly priority: number;
   readonly weight: number;
 }
@@ -19,6 +27,10 @@ export interface Resolver {
   srv(name: string): Promise<SrvRecord[]>;
   /** Addresses of a host, IPv4 first. @throws AdError UNREACHABLE when there are none */
   addresses(host: string): Promise<string[]>;
+  /** URI records, as `srv`. A resolver without this method knows none. */
+  uri?(name: string): Promise<UriRecord[]>;
+  /** TXT records, each put together, as `srv`. */
+  txt?(name: string): Promise<string[]>;
 }
 
 const NOT_THERE = new Set(['ENOTFOUND', 'ENODATA']);
@@ -28,9 +40,11 @@ const codeOf = (e: unknown): string => (e as NodeJS.ErrnoException).code ?? '';
 export class DnsResolver implements Resolver {
   readonly #dns: dns.Resolver;
   readonly #hostsFile: string;
+  readonly #timeouts: { readonly timeout: number; readonly tries: number };
 
   constructor(options: { timeoutMs?: number; tries?: number; servers?: string[]; hostsFile?: string } = {}) {
-    this.#dns = new dns.Resolver({ timeout: options.timeoutMs ?? 1000, tries: options.tries ?? 2 });
+    this.#timeouts = { timeout: options.timeoutMs ?? 1000, tries: options.tries ?? 2 };
+    this.#dns = new dns.Resolver(this.#timeouts);
     if (options.servers) this.#dns.setServers(options.servers);
     this.#hostsFile = options.hostsFile ?? '/etc/hosts';
   }
@@ -46,6 +60,20 @@ export class DnsResolver implements Resolver {
       if (NOT_THERE.has(codeOf(e))) return [];
       throw new AdError('UNREACHABLE', `DNS did not answer for SRV ${name}: ${messageOf(e)}`, {}, e);
     }
+  }
+
+  async txt(name: string): Promise<string[]> {
+    try {
+      return (await this.#dns.resolveTxt(name)).map((parts) => parts.join(''));
+    } catch (e) {
+      if (NOT_THERE.has(codeOf(e))) return [];
+      throw new AdError('UNREACHABLE', `DNS did not answer for TXT ${name}: ${messageOf(e)}`, {}, e);
+    }
+  }
+
+  /** Node's resolver knows no URI records; they are asked for with a query of our own. */
+  uri(name: string): Promise<UriRecord[]> {
+    return queryUri(name, this.#dns.getServers(), this.#timeouts);
   }
 
   async addresses(host: string): Promise<string[]> {

@@ -1,4 +1,5 @@
-/** How a request reaches a KDC: one method, so that tests and other carriers (UDP, HTTPS) can stand in its place. */
+/** How a request reaches a KDC: one method, so that tests can stand in its place. */
+import type { KdcService } from './servers.ts';
 
 export interface KdcReply {
   /** DER of the answer: a reply or a KRB-ERROR. */
@@ -10,9 +11,10 @@ export interface KdcReply {
 export interface KdcTransport {
   /**
    * Sends one request to some KDC of the realm and returns the first answer.
+   * @param service what is asked of it, tickets when absent
    * @throws AdError UNREACHABLE when no KDC answered, TIMEOUT or ABORTED by the signal
    */
-  exchange(realm: string, request: Uint8Array, signal?: AbortSignal): Promise<KdcReply>;
+  exchange(realm: string, request: Uint8Array, signal?: AbortSignal, service?: KdcService): Promise<KdcReply>;
   /** Ends every connection and timer. */
   close(): void;
 }

@@ -8,12 +8,12 @@ const down = (name: string) => new AdError('UNREACHABLE', `${name} is down`);
 const never = <T>(signal: AbortSignal) =>
   new Promise<T>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
 const run = <T>(
-  attempts: Readonly<Record<string, (signal: AbortSignal) => Promise<T>>>,
+  attempts: Readonly<Record<string, (signal: AbortSignal, sent: () => void) => Promise<T>>>,
   more: Partial<Parameters<typeof firstToAnswer>[3]> = {},
 ) =>
   firstToAnswer(
     Object.keys(attempts),
-    (name, signal) => attempts[name]!(signal),
+    (name, signal, sent) => attempts[name]!(signal, sent),
     (name) => name,
     { stagger: 60_000, doing: 'testing', ...more },
   );
@@ -71,6 +71,48 @@ describe('several servers', () => {
     };
     assert.equal(await held(run(attempts, { stagger: 5, overtaken: (server) => told.push(server) })), 'C');
     assert.deepEqual(told, ['b']);
+  });
+
+  test('one that has the request is given more time', async () => {
+    const asked: string[] = [];
+    const attempts = {
+      a: async (_: AbortSignal, sent: () => void) => {
+        sent();
+        await new Promise((resolve) => setTimeout(resolve, 40));
+        return 'A';
+      },
+      b: async () => `${asked.push('b')}`,
+    };
+    assert.equal(await held(run(attempts, { stagger: 5, patience: 60_000 })), 'A');
+    assert.deepEqual(asked, []);
+  });
+
+  test('one that never got the request is not given that time', async () => {
+    const attempts = { a: (signal: AbortSignal) => never<string>(signal), b: async () => 'B' };
+    assert.equal(await held(run(attempts, { stagger: 5, patience: 60_000 })), 'B');
+  });
+
+  test('one that has the request late does not hold up those whose turn has come', async () => {
+    const attempts = {
+      a: (signal: AbortSignal, sent: () => void) => {
+        setTimeout(sent, 20);
+        return never<string>(signal);
+      },
+      b: (signal: AbortSignal) => never<string>(signal),
+      c: async () => 'C',
+    };
+    assert.equal(await held(run(attempts, { stagger: 30, patience: 35 })), 'C');
+  });
+
+  test('one that shall not be asked any more is passed over when its turn comes', async () => {
+    const attempts = {
+      a: () => Promise.reject(down('a')),
+      b: async () => assert.fail('asked'),
+      c: () => Promise.reject(down('c')),
+    };
+    await assert.rejects(held(run<string>(attempts, { skip: (name) => name === 'b' })), {
+      message: 'no server answered while testing (a: a is down; c: c is down)',
+    });
   });
 
   test('one that was slow may still win', async () => {
