@@ -232,8 +232,8 @@ describe('permitted_enctypes', () => {
     'aes256-cts, aes128-cts': [18, 17],
     'AES128-CTS-HMAC-SHA1-96': [17],
     'des-cbc-crc aes256-cts rot13': [18],
-    'DEFAULT rc4': [18, 17, 23],
-    'DEFAULT -aes128-cts': [18],
+    'DEFAULT rc4': [18, 17, 20, 19, 23],
+    'DEFAULT -aes128-cts': [18, 20, 19],
     'rc4 +aes128-cts aes128-cts': [23, 17],
   };
   for (const [text, etypes] of Object.entries(cases)) {

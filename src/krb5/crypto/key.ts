@@ -50,7 +50,7 @@ export class Key {
    * Seals `plaintext` (RFC 3961 section 3 "encrypt").
    * @param usage key usage number (RFC 4120 section 7.5.1)
    * @param random gives the confounder; only a test needs its own
-   * @returns confounder, data and checksum: 28 bytes more than `plaintext` for etypes 17 and 18, 24 for 23
+   * @returns confounder, data and checksum: 28 bytes more than `plaintext` for etypes 17 and 18, 32 for 19, 40 for 20, 24 for 23
    */
   encrypt(usage: number, plaintext: Uint8Array, random: RandomBytes = randomBytes): Uint8Array {
     return this.#for(usage).encrypt(plaintext, random);
@@ -84,7 +84,7 @@ export class Key {
 
   /**
    * Pseudo-random bytes of `input` under this key (RFC 3961 section 3 "pseudo-random").
-   * @returns 16 bytes for etypes 17 and 18, 20 for 23
+   * @returns 16 bytes for etypes 17 and 18, 32 for 19, 48 for 20, 20 for 23
    */
   prf(input: Uint8Array): Uint8Array {
     this.#mustLive();

@@ -2,9 +2,9 @@
  * RFC 3961: what an encryption type is, and the simplified profile from which most are made: keys derived for each
  * usage, a confounder, an HMAC over the plaintext.
  */
-import { hmac } from '@noble/hashes/hmac.js';
 import type { CHash } from '@noble/hashes/utils.js';
-import { concat, copy, equal, utf8, wipe } from '../../bytes.ts';
+import { concat, equal, utf8, wipe } from '../../bytes.ts';
+import { UsageKeySet } from './usage-keys.ts';
 
 /** One encryption type (RFC 3961 section 3) and the checksum type that goes with it (section 4), as a record. */
 export interface EncryptionProfile {
@@ -148,53 +148,16 @@ export function simplifiedPrf(profile: SimplifiedProfile, key: Uint8Array, input
   }
 }
 
-/** What the well-known constants end with (RFC 3961 section 5.3): the usage and one octet for the purpose of the key. */
-const purpose = { checksum: 0x99, encryption: 0xaa, integrity: 0x55 } as const;
-
-type KeyedHash = ReturnType<typeof hmac.create>;
-
-/** The three keys of one usage in the simplified profile (RFC 3961 section 5.3), each derived when it is first needed. */
+/** Sealing and opening under one usage in the simplified profile (RFC 3961 section 5.3). */
 export class SimplifiedUsageKeys implements UsageKeys {
   readonly #profile: SimplifiedProfile;
-  readonly #key: Uint8Array;
-  readonly #usage: number;
-  #encryption: Uint8Array | undefined;
-  #integrity: KeyedHash | undefined;
-  #checksum: KeyedHash | undefined;
+  readonly #keys: UsageKeySet;
 
   constructor(profile: SimplifiedProfile, key: Uint8Array, usage: number) {
+    const { hash, macBytes } = profile;
+    const derive = (from: Uint8Array, constant: Uint8Array) => deriveKey(profile, from, constant);
     this.#profile = profile;
-    this.#key = copy(key);
-    this.#usage = usage;
-  }
-
-  #derive(octet: number): Uint8Array {
-    const constant = new Uint8Array(5);
-    new DataView(constant.buffer).setUint32(0, this.#usage);
-    constant[4] = octet;
-    return deriveKey(this.#profile, this.#key, constant);
-  }
-
-  #keyedHash(octet: number): KeyedHash {
-    const derived = this.#derive(octet);
-    const keyed = hmac.create(this.#profile.hash, derived);
-    wipe(derived);
-    return keyed;
-  }
-
-  get #ke(): Uint8Array {
-    this.#encryption ??= this.#derive(purpose.encryption);
-    return this.#encryption;
-  }
-
-  get #ki(): KeyedHash {
-    this.#integrity ??= this.#keyedHash(purpose.integrity);
-    return this.#integrity;
-  }
-
-  get #kc(): KeyedHash {
-    this.#checksum ??= this.#keyedHash(purpose.checksum);
-    return this.#checksum;
+    this.#keys = new UsageKeySet({ hash, macBytes, derive }, key, usage);
   }
 
   /** Ciphertext | HMAC, over confounder | plaintext (RFC 3961 section 5.3, "encryption function"). */
@@ -202,7 +165,7 @@ export class SimplifiedUsageKeys implements UsageKeys {
     const { blockBytes, seal } = this.#profile;
     const clear = concat(random(blockBytes), plaintext);
     try {
-      return concat(seal(this.#ke, clear), this.#mac(this.#ki, clear));
+      return concat(seal(this.#keys.encryption, clear), this.#keys.integrity(clear));
     } finally {
       wipe(clear);
     }
@@ -212,9 +175,9 @@ export class SimplifiedUsageKeys implements UsageKeys {
     const { blockBytes, macBytes, open } = this.#profile;
     const sealedBytes = ciphertext.length - macBytes;
     if (sealedBytes < blockBytes) return undefined;
-    const clear = open(this.#ke, ciphertext.subarray(0, sealedBytes));
+    const clear = open(this.#keys.encryption, ciphertext.subarray(0, sealedBytes));
     // RFC 3961 section 5.3: "if (H1 != HMAC(Ki, P1)[1..h]) report error". Nothing of the plaintext leaves before that.
-    if (!equal(this.#mac(this.#ki, clear), ciphertext.subarray(sealedBytes))) {
+    if (!equal(this.#keys.integrity(clear), ciphertext.subarray(sealedBytes))) {
       wipe(clear);
       return undefined;
     }
@@ -222,17 +185,10 @@ export class SimplifiedUsageKeys implements UsageKeys {
   }
 
   checksum(data: Uint8Array): Uint8Array {
-    return this.#mac(this.#kc, data);
-  }
-
-  /** A clone starts with the key already mixed in, which is two of the hash's four or five blocks for a small message. */
-  #mac(keyed: KeyedHash, data: Uint8Array): Uint8Array {
-    return keyed.clone().update(data).digest().slice(0, this.#profile.macBytes);
+    return this.#keys.checksum(data);
   }
 
   destroy(): void {
-    wipe(this.#key, this.#encryption);
-    this.#integrity?.destroy();
-    this.#checksum?.destroy();
+    this.#keys.destroy();
   }
 }

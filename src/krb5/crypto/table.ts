@@ -1,18 +1,22 @@
 /** The one table of encryption types. A new one is a file with its record and one line here. */
 import { AdError } from '../../errors.ts';
 import { aes128Sha1, aes256Sha1 } from './aes-sha1.ts';
+import { aes128Sha2, aes256Sha2 } from './aes-sha2.ts';
 import type { EncryptionProfile } from './profile.ts';
 import { rc4Hmac } from './rc4.ts';
 
-/** Strongest first. */
-const PROFILES: readonly EncryptionProfile[] = [aes256Sha1, aes128Sha1, rc4Hmac];
+/**
+ * In the order of MIT's default list: what every domain has comes first, since Active Directory knows no type of RFC 8009
+ * and a key for a type the KDC lacks costs a round trip. A KDC that prefers those chooses them all the same.
+ */
+const PROFILES: readonly EncryptionProfile[] = [aes256Sha1, aes128Sha1, aes256Sha2, aes128Sha2, rc4Hmac];
 
 const byNumber: ReadonlyMap<number, EncryptionProfile> = new Map(PROFILES.map((p) => [p.etype, p]));
 const byName: ReadonlyMap<string, number> = new Map(
   PROFILES.flatMap((p) => [p.name, ...p.aliases].map((name) => [name, p.etype] as const)),
 );
 
-/** What is asked for unless the caller says otherwise: every type that is not weak, strongest first. */
+/** What is asked for unless the caller says otherwise: every type that is not weak, in MIT's order. */
 export const DEFAULT_ETYPES: readonly number[] = PROFILES.filter((p) => !p.weak).map((p) => p.etype);
 
 export function findProfile(etype: number): EncryptionProfile | undefined {

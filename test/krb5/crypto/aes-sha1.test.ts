@@ -6,7 +6,7 @@ import { pbkdf2 as noblePbkdf2 } from '@noble/hashes/pbkdf2.js';
 import { sha256, sha384 } from '@noble/hashes/sha2.js';
 import fc from 'fast-check';
 import { fromHex, hex, utf8 } from '../../../src/bytes.ts';
-import { ctsDecrypt, ctsEncrypt } from '../../../src/krb5/crypto/aes-sha1.ts';
+import { ctsDecrypt, ctsEncrypt } from '../../../src/krb5/crypto/cts.ts';
 import { MAX_ITERATIONS, MIN_ITERATIONS, stringToKey } from '../../../src/krb5/crypto/index.ts';
 import { pbkdf2 } from '../../../src/krb5/crypto/pbkdf2.ts';
 import { loadVectors } from '../../support/vectors.ts';

@@ -4,13 +4,13 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { fromHex, hex, utf8 } from '../../../src/bytes.ts';
 import { isAdError } from '../../../src/errors.ts';
-import { ctsEncrypt } from '../../../src/krb5/crypto/aes-sha1.ts';
+import { ctsEncrypt } from '../../../src/krb5/crypto/cts.ts';
 import { Key, profileOf } from '../../../src/krb5/crypto/index.ts';
 import { deriveKey } from '../../../src/krb5/crypto/profile.ts';
 import { fuzz, Random } from '../../support/fuzz.ts';
 import { loadVectors } from '../../support/vectors.ts';
 
-const ETYPES = [17, 18, 23];
+const ETYPES = [17, 18, 19, 20, 23];
 const mit = loadVectors<{
   decrypt: { etype: number; usage: number; plaintext: string; key: string; ciphertext: string }[];
   checksum: { etype: number; usage: number; data: string; key: string; checksum: string }[];
@@ -85,9 +85,9 @@ describe('Key', () => {
     }
   });
 
-  test('adds 28 bytes with AES and 24 with RC4', () => {
+  test('adds 28 bytes with AES and SHA-1, 32 or 40 with SHA-2, and 24 with RC4', () => {
     const added = fixedKeys.map((key) => key.encrypt(7, new Uint8Array(33)).length - 33);
-    assert.deepEqual(added, [28, 28, 24]);
+    assert.deepEqual(added, [28, 28, 32, 40, 24]);
   });
 
   test('never seals the same text to the same bytes', () => {

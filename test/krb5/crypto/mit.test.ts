@@ -18,7 +18,7 @@ async function ask(questions: readonly object[]): Promise<(string | null)[]> {
 const available = hasProgram('python3') && (await runProgram('python3', [script], { input: '[]' })).code === 0;
 const skip = available ? false : 'needs python3 and libk5crypto.so.3 (Debian: python3, krb5-user)';
 
-const ETYPES = [17, 18, 23];
+const ETYPES = [17, 18, 19, 20, 23];
 const USAGES = Array.from({ length: 30 }, (_, i) => i);
 const random = new Random(1510);
 /** A case for each etype and usage, the lengths going through all positions in a block. */

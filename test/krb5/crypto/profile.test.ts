@@ -25,8 +25,8 @@ describe('n-fold, RFC 3961 A.1', () => {
 });
 
 describe('the table of encryption types', () => {
-  test('offers the strong types only, strongest first', () => {
-    assert.deepEqual(DEFAULT_ETYPES, [18, 17]);
+  test("offers the strong types only, in the order of MIT's default", () => {
+    assert.deepEqual(DEFAULT_ETYPES, [18, 17, 20, 19]);
   });
 
   test('knows every name MIT takes, in any case', () => {
@@ -37,6 +37,10 @@ describe('the table of encryption types', () => {
       'aes128-cts-hmac-sha1-96': 17,
       'aes128-cts': 17,
       'aes128-sha1': 17,
+      'aes256-cts-hmac-sha384-192': 20,
+      'aes256-sha2': 20,
+      'aes128-cts-hmac-sha256-128': 19,
+      'aes128-sha2': 19,
       'arcfour-hmac': 23,
       'rc4-hmac': 23,
       'arcfour-hmac-md5': 23,
@@ -52,11 +56,13 @@ describe('the table of encryption types', () => {
     assert.equal(etypeName(99), 'etype 99');
   });
 
-  test('gives the checksum type of each etype, RFC 3962 section 7 and RFC 4757 section 4', () => {
+  test('gives the checksum type of each etype, RFC 3962 section 7, RFC 8009 section 6 and RFC 4757 section 4', () => {
     const of = (etype: number) => [profileOf(etype).cksumType, profileOf(etype).cksumBytes, profileOf(etype).keyBytes];
-    assert.deepEqual([17, 18, 23].map(of), [
+    assert.deepEqual([17, 18, 19, 20, 23].map(of), [
       [15, 12, 16],
       [16, 12, 32],
+      [19, 16, 16],
+      [20, 24, 32],
       [-138, 16, 16],
     ]);
   });
