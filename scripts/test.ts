@@ -12,6 +12,7 @@ const root = join(import.meta.dirname, '..');
 const complete = process.env.CI === 'true';
 const scratch = mkdtempSync(join(tmpdir(), 'cf-test-'));
 const lab = join(root, 'test/lab/lab');
+const forest = join(root, 'test/lab/forest');
 const labName = `test-${process.pid}`;
 
 interface Tally {
@@ -63,26 +64,45 @@ function tally(code: number, report: string): Tally {
   return { ok: code === 0, passed: count('pass'), failed: count('fail') + count('cancelled'), skipped: reasons };
 }
 
-/** Brings a domain up under a name of its own, runs `suite` in it, and removes it whatever happens. */
-async function inLab(suite: () => Promise<Tally[]>): Promise<Tally[]> {
+/** Brings a lab up under a name of its own, runs `suite` in it, and removes it whatever happens. */
+async function inLab(
+  script: string,
+  name: string,
+  steps: readonly string[],
+  suite: (exec: string[]) => Promise<Tally[]>,
+): Promise<Tally[]> {
   const failed: Tally = { ok: false, passed: 0, failed: 1, skipped: [] };
-  const remove = () => run(lab, ['--name', labName, 'down'], true);
+  const remove = () => run(script, ['--name', name, 'down'], true);
   const onSignal = () => void remove().finally(() => process.exit(130));
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
   try {
-    console.log('\nActive Directory lab: starting a domain (about 20 s)');
-    for (const step of ['up', 'accounts']) {
-      if ((await run(lab, ['--name', labName, step])) !== 0) return [failed];
+    for (const step of steps) {
+      if ((await run(script, ['--name', name, step])) !== 0) return [failed];
     }
-    return await suite();
+    return await suite([script, '--name', name, 'exec']);
   } finally {
     await remove();
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
 }
 
-async function labSuites(): Promise<Tally[]> {
-  const exec = [lab, '--name', labName, 'exec'];
+/** One domain, one domain controller. */
+function domainSuites(): Promise<Tally[]> {
+  console.log('\nActive Directory lab: starting a domain (about 20 s)');
+  return inLab(lab, labName, ['up', 'accounts'], labSuites);
+}
+
+/** Two forests with a trust, two domain controllers in the first. These make faults: one suite at a time. */
+function forestSuites(): Promise<Tally[]> {
+  console.log('\nActive Directory lab: starting two forests (about 30 s)');
+  return inLab(forest, `t${process.pid % 100_000}`, ['up'], async (exec) => {
+    const tallies: Tally[] = [];
+    for (const file of suites('.forest.ts')) tallies.push(await runSuites(basename(file), [file], exec));
+    return tallies;
+  });
+}
+
+async function labSuites(exec: string[]): Promise<Tally[]> {
   const tallies = [await runSuites('lab', suites('.lab.ts'), exec)];
   // These freeze the domain controller or move its clock, which goes forwards only: one at a time, in their order.
   for (const file of suites('.alone.ts')) tallies.push(await runSuites(basename(file), [file], exec));
@@ -101,7 +121,7 @@ async function main(): Promise<number> {
     throw new Error('the build failed: npm run build');
   const tallies = [await runSuites('unit', suites('.test.ts'))];
   const leftOut: string[] = [];
-  if ((await run(lab, ['check'], true)) === 0) tallies.push(...(await inLab(labSuites)));
+  if ((await run(lab, ['check'], true)) === 0) tallies.push(...(await domainSuites()), ...(await forestSuites()));
   else
     leftOut.push(
       'the Active Directory lab (needs root, network namespaces and Samba 4.22: sudo test/lab/lab packages install)',
