@@ -3,10 +3,10 @@ import { createSocket, type Socket } from 'node:dgram';
 import { isIPv4 } from 'node:net';
 
 export const rcode = { NOERROR: 0, SERVFAIL: 2, NXDOMAIN: 3, REFUSED: 5 } as const;
-const TYPES: Record<number, string> = { 1: 'A', 28: 'AAAA', 33: 'SRV' };
+const TYPES: Record<number, string> = { 1: 'A', 16: 'TXT', 28: 'AAAA', 33: 'SRV', 256: 'URI' };
 
-/** Address text, or `priority weight port target` for SRV; or a code; or nothing at all. */
-export type DnsAnswer = readonly string[] | (typeof rcode)[keyof typeof rcode] | 'silence' | 'noise';
+/** Address text, `priority weight port target` for SRV, `priority weight target` for URI; or a code; or nothing at all. */
+export type DnsAnswer = readonly string[] | (typeof rcode)[keyof typeof rcode] | 'silence' | 'noise' | 'cut';
 
 export class FakeDns {
   readonly address: string;
@@ -23,7 +23,9 @@ export class FakeDns {
       this.asked.push(key);
       const answer = zone[key] ?? rcode.NXDOMAIN;
       if (answer === 'silence') return;
-      const reply = answer === 'noise' ? Buffer.from('noise') : respond(query.subarray(0, end), type, answer);
+      const asked = query.subarray(0, end);
+      const reply =
+        answer === 'noise' ? Buffer.from('noise') : answer === 'cut' ? cut(asked) : respond(asked, type, answer);
       socket.send(reply, from.port, from.address);
     });
   }
@@ -60,8 +62,15 @@ function respond(query: Buffer, type: string, answer: readonly string[] | number
   return Buffer.concat([head, ...records.map((text) => resource(type, text))]);
 }
 
+/** An answer that did not fit: the TC bit. */
+function cut(query: Buffer): Buffer {
+  const reply = respond(query, 'URI', []);
+  reply.writeUInt16BE(0x8380, 2);
+  return reply;
+}
+
 function resource(type: string, text: string): Buffer {
-  const data = type === 'SRV' ? srvData(text) : addressData(text);
+  const data = (dataOf[type] ?? addressData)(text);
   const fixed = Buffer.alloc(12);
   fixed.writeUInt16BE(0xc00c, 0); // the name of the question
   fixed.writeUInt16BE(Number(Object.keys(TYPES).find((n) => TYPES[Number(n)] === type)), 2);
@@ -69,6 +78,21 @@ function resource(type: string, text: string): Buffer {
   fixed.writeUInt32BE(60, 6);
   fixed.writeUInt16BE(data.length, 10);
   return Buffer.concat([fixed, data]);
+}
+
+const dataOf: Record<string, (text: string) => Buffer> = { SRV: srvData, URI: uriData, TXT: txtData };
+
+function uriData(text: string): Buffer {
+  const [, priority, weight, target] = /^(\d+) (\d+) (.*)$/.exec(text)!;
+  const numbers = Buffer.alloc(4);
+  numbers.writeUInt16BE(Number(priority), 0);
+  numbers.writeUInt16BE(Number(weight), 2);
+  return Buffer.concat([numbers, Buffer.from(target!)]);
+}
+
+function txtData(text: string): Buffer {
+  const bytes = Buffer.from(text);
+  return Buffer.concat([Buffer.of(bytes.length), bytes]);
 }
 
 function srvData(text: string): Buffer {

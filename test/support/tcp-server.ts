@@ -16,10 +16,13 @@ export class TcpServer {
     this.port = port;
   }
 
-  /** @param treat gets each connection and its number, from 1 */
-  static async start(treat: (socket: Socket, number: number) => void): Promise<TcpServer> {
+  /**
+   * @param treat gets each connection and its number, from 1
+   * @param port that a test's UDP server has already; any when absent
+   */
+  static async start(treat: (socket: Socket, number: number) => void, port = 0): Promise<TcpServer> {
     const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
     const self = new TcpServer(server, (server.address() as { port: number }).port);
     server.on('connection', (socket) => {
       self.connections++;
