@@ -4,6 +4,7 @@ import { Key } from './key.ts';
 import type { StringToKeyPolicy } from './profile.ts';
 import { profileOf } from './table.ts';
 
+export { checksumByType, checksumBytes, verifyChecksumByType } from './checksums.ts';
 export { MAX_ITERATIONS, MIN_ITERATIONS } from './iterations.ts';
 export { Key } from './key.ts';
 export { md4 } from './md4.ts';

@@ -46,6 +46,10 @@ export class Key {
     return this.#value;
   }
 
+  get destroyed(): boolean {
+    return this.#destroyed;
+  }
+
   /**
    * Seals `plaintext` (RFC 3961 section 3 "encrypt").
    * @param usage key usage number (RFC 4120 section 7.5.1)

@@ -30,6 +30,11 @@ export function profileOf(etype: number): EncryptionProfile {
   return profile;
 }
 
+/** The type whose keys make checksums of this type (RFC 3961 section 4 has one for each). */
+export function findProfileOfChecksum(cksumType: number): EncryptionProfile | undefined {
+  return PROFILES.find((p) => p.cksumType === cksumType);
+}
+
 /** The number for a name of krb5.conf, in any case: MIT's full name or one of its short ones. */
 export function etypeByName(name: string): number | undefined {
   return byName.get(name.toLowerCase());

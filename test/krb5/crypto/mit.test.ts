@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { fromHex, hex, utf8 } from '../../../src/bytes.ts';
-import { cf2, Key, profileOf, stringToKey } from '../../../src/krb5/crypto/index.ts';
+import { cf2, checksumByType, Key, profileOf, stringToKey } from '../../../src/krb5/crypto/index.ts';
+import { cksumType } from '../../../src/krb5/numbers.ts';
 import { Random } from '../../support/fuzz.ts';
 import { hasProgram, runProgram } from '../../support/programs.ts';
 
@@ -51,6 +52,16 @@ describe("MIT's libk5crypto", { skip }, () => {
     );
     assert.deepEqual(
       cases.map((c) => hex(c.key.checksum(c.usage, c.clear))),
+      made,
+    );
+  });
+
+  test('makes the same HMAC-MD5 checksums with keys of every type', async () => {
+    const made = await ask(
+      cases.map((c) => ({ ...c.question, ask: 'checksum', cksumtype: cksumType.HMAC_MD5, data: hex(c.clear) })),
+    );
+    assert.deepEqual(
+      cases.map((c) => hex(checksumByType(cksumType.HMAC_MD5, c.key, c.usage, c.clear))),
       made,
     );
   });

@@ -9,7 +9,7 @@ import { DEFAULT_ETYPES, Key } from '../../../src/krb5/crypto/index.ts';
 import { exchangeContext } from '../../../src/krb5/exchanges/context.ts';
 import { renewTicket, type TgsOptions, tgsExchange } from '../../../src/krb5/exchanges/tgs.ts';
 import { TgsReq } from '../../../src/krb5/messages.ts';
-import { etype, kdcOption, keyUsage, nameType, ticketFlag } from '../../../src/krb5/numbers.ts';
+import { kdcOption, keyUsage, nameType, ticketFlag } from '../../../src/krb5/numbers.ts';
 import { formatPrincipal, krbtgt, principal, servicePrincipal } from '../../../src/krb5/principal.ts';
 import { errorReply, FakeKdc, type ReplyParts, SESSION_KEY, subkeyOf, tgsReply } from '../../support/fake-kdc.ts';
 import { fuzz } from '../../support/fuzz.ts';
