@@ -35,6 +35,7 @@ export type { KdcReply, KdcTransport } from './network/transport.ts';
 export { etype, keyUsage, krbError, nameType, ticketFlag } from './numbers.ts';
 export {
   activeDirectorySalt,
+  enterprisePrincipal,
   formatPrincipal,
   krbtgt,
   type Principal,

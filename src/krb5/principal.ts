@@ -25,6 +25,14 @@ export function servicePrincipal(service: string, host: string, realm: string): 
 }
 
 /**
+ * A user principal name such as `alice@corp.example` whose suffix need not be its realm (NT-ENTERPRISE, RFC 6806 5).
+ * @param realm where it is looked for first; that realm's KDC knows or refers on
+ */
+export function enterprisePrincipal(upn: string, realm: string): Principal {
+  return { nameType: nameType.ENTERPRISE, components: [upn], realm };
+}
+
+/**
  * Parses `component/component@REALM` with MIT's escapes (`\/`, `\@`, `\\`, `\n`, `\t`, `\b`, `\0`).
  * @param defaultRealm used when the text names no realm
  * @throws AdError INVALID_ARGUMENT for an empty component or realm, a dangling escape, or a missing realm

@@ -4,7 +4,7 @@
  * only permitted etypes are used, iteration counts are bounded, and a new clock is kept only once a sealed reply agreed.
  */
 import { fromDer, toDer } from '../../asn1.ts';
-import { equal, wipe } from '../../bytes.ts';
+import { wipe } from '../../bytes.ts';
 import { AdError, isAdError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
 import { etypeName, type Key } from '../crypto/index.ts';
@@ -12,21 +12,19 @@ import {
   AsRep,
   AsReq,
   EncAsRepPart,
-  EncryptedData,
-  EtypeInfo2,
   type KdcRep,
   KdcReqBody,
   KrbError,
   type PaData,
-  PaEncTsEnc,
   PaPacRequest,
   toPrincipalName,
 } from '../messages.ts';
 import { kdcOption, keyUsage, krbError, msgType, paType } from '../numbers.ts';
 import { formatPrincipal, krbtgt, type Principal } from '../principal.ts';
 import type { KeyHint, Secret } from '../secret.ts';
-import { type ExchangeContext, kdcNow, newNonce, newStamp } from './context.ts';
+import { type ExchangeContext, hasFlag, kdcNow, newNonce } from './context.ts';
 import { krbErrorToAdError, methodData } from './errors.ts';
+import { encryptedTimestamp, hintFrom, noKey, offeredEtypes, sameKey } from './preauth.ts';
 import { believableOffset, verifyEncPaRep, verifyReply } from './verify.ts';
 
 export interface AsOptions {
@@ -44,15 +42,38 @@ const DEFAULT_OPTIONS = kdcOption.FORWARDABLE | kdcOption.RENEWABLE | kdcOption.
 /** KDC hints are followed this often at most; a sound exchange needs three (salt, clock, answer). */
 const MAX_ROUNDS = 5;
 
+/** Realms that a client is referred through at most (MIT's limit too). */
+const MAX_CLIENT_REFERRALS = 10;
+
 /**
- * Gets an initial ticket.
+ * Gets an initial ticket. A KDC that knows the client to be of another realm says which, and that one is asked then
+ * (RFC 6806 section 7): nobody but a KDC that has the client's key can make a reply that opens.
  * @throws AdError WRONG_PASSWORD, UNKNOWN_PRINCIPAL, ACCOUNT_DISABLED, PASSWORD_EXPIRED, ETYPE, CLOCK_SKEW, KDC_ERROR,
  *   REPLY_REJECTED, UNREACHABLE, TIMEOUT, ABORTED; MalformedError for an answer that is no Kerberos message
  */
 export async function asExchange(context: ExchangeContext, options: AsOptions): Promise<Credentials> {
   const { client, secret } = options;
   const etypes = context.permittedEtypes.filter((e) => secret.etypes.includes(e));
-  if (etypes.length === 0) throw noKey(options, context.permittedEtypes);
+  if (etypes.length === 0) throw noKey(client, secret, context.permittedEtypes);
+  const visited = new Set<string>();
+  for (let realm = client.realm; !visited.has(realm) && visited.size <= MAX_CLIENT_REFERRALS; ) {
+    visited.add(realm);
+    const outcome = await askRealm(context, { ...options, client: { ...client, realm } }, etypes);
+    if (!('referredTo' in outcome)) return outcome;
+    realm = outcome.referredTo;
+  }
+  throw new AdError('UNKNOWN_PRINCIPAL', `the KDCs refer in circles for ${formatPrincipal(client)}`, {
+    realm: client.realm,
+  });
+}
+
+/** The exchange with the KDCs of the client's realm as given. */
+async function askRealm(
+  context: ExchangeContext,
+  options: AsOptions,
+  etypes: readonly number[],
+): Promise<Credentials | { referredTo: string }> {
+  const { client, secret } = options;
   // The exchange works on a copy: a clock suggested by an unauthenticated error is kept only once a sealed reply agreed.
   const trial: ExchangeContext = { ...context };
   const state: Attempt = {
@@ -65,7 +86,10 @@ export async function asExchange(context: ExchangeContext, options: AsOptions): 
     const request = await buildRequest(trial, options, etypes, state.hint);
     const { message, server } = await trial.transport.exchange(client.realm, request.message, options.signal);
     if (message[0] === 0x60 + msgType.ERROR) {
-      await adjust(trial, options, etypes, state, fromDer(KrbError, message), server);
+      const error = fromDer(KrbError, message);
+      const referredTo = clientReferral(error, request.body);
+      if (referredTo !== undefined) return { referredTo };
+      await adjust(trial, options, etypes, state, error, server);
     } else {
       const { credentials, hint } = await openReply(trial, options, etypes, request, message, server, state.hint);
       secret.remembered = hint;
@@ -74,6 +98,19 @@ export async function asExchange(context: ExchangeContext, options: AsOptions): 
     }
   }
   throw new AdError('KDC_ERROR', `the KDC of ${client.realm} asks for pre-authentication again and again`);
+}
+
+/**
+ * The client's realm where the KDC says it is another. RFC 6806 7: "the KDC ... sends KDC_ERR_WRONG_REALM ... the crealm
+ * field", if canonicalisation was asked for; Active Directory puts it into KDC_ERR_C_PRINCIPAL_UNKNOWN at times.
+ */
+function clientReferral(error: KrbError, body: KdcReqBody): string | undefined {
+  const { errorCode, crealm } = error;
+  if (errorCode !== krbError.KDC_ERR_WRONG_REALM && errorCode !== krbError.KDC_ERR_C_PRINCIPAL_UNKNOWN)
+    return undefined;
+  if (!hasFlag(body.kdcOptions, kdcOption.CANONICALIZE) || !crealm) return undefined;
+  // An error that merely repeats the realm asked is no referral.
+  return crealm.toLowerCase() === body.realm.toLowerCase() ? undefined : crealm;
 }
 
 interface Attempt {
@@ -115,19 +152,11 @@ async function buildRequest(
   ];
   if (hint) {
     const key = await options.secret.key(hint);
-    if (!key) throw noKey(options, [hint.etype]);
-    padata.unshift({ padataType: paType.ENC_TIMESTAMP, padataValue: encryptedTimestamp(context, key) });
+    if (!key) throw noKey(options.client, options.secret, [hint.etype]);
+    padata.unshift(encryptedTimestamp(context, key));
   }
   const reqBody = toDer(KdcReqBody, body);
   return { message: toDer(AsReq, { pvno: 5, msgType: msgType.AS_REQ, padata, reqBody }), body };
-}
-
-/** PA-ENC-TIMESTAMP, RFC 4120 5.2.7.2. */
-function encryptedTimestamp(context: ExchangeContext, key: Key): Uint8Array {
-  const { seconds, microseconds } = newStamp(context);
-  const clear = toDer(PaEncTsEnc, { patimestamp: seconds, pausec: microseconds });
-  const cipher = key.encrypt(keyUsage.AS_REQ_PA_ENC_TIMESTAMP, clear);
-  return toDer(EncryptedData, { etype: key.etype, cipher });
 }
 
 /** Learns from a KRB-ERROR what the next request needs, or throws what it means. */
@@ -144,7 +173,7 @@ async function adjust(
   switch (error.errorCode) {
     case krbError.KDC_ERR_PREAUTH_REQUIRED: {
       if (state.hintIsKdcs) throw krbErrorToAdError(error, asked);
-      if (!hint) throw noKey(options, offered(error));
+      if (!hint) throw noKey(options.client, options.secret, offeredEtypes(methodData(error)));
       // The salt was asked for after a refusal: if it makes the same key, the password is wrong.
       if (state.refused && (await sameKey(options.secret, hint, state.refused.key))) throw state.refused.error;
       state.hint = hint;
@@ -181,30 +210,6 @@ function adoptClock(context: ExchangeContext, state: Attempt, error: KrbError, s
   context.timeOffset = believableOffset(context, error.stime.getTime(), server);
 }
 
-async function sameKey(secret: Secret, hint: KeyHint, key: Key | undefined): Promise<boolean> {
-  const other = await secret.key(hint);
-  return key !== undefined && other !== undefined && equal(key.value, other.value);
-}
-
-/** The most preferred permitted etype among those in ETYPE-INFO2, with its salt. The KDC's order does not count. */
-function hintFrom(padata: readonly PaData[], etypes: readonly number[]): KeyHint | undefined {
-  const entries = etypeInfo2(padata);
-  for (const etype of etypes) {
-    const entry = entries.find((e) => e.etype === etype);
-    if (entry) return { etype, salt: entry.salt, params: entry.s2kparams };
-  }
-  return undefined;
-}
-
-function etypeInfo2(padata: readonly PaData[]): EtypeInfo2 {
-  const pa = padata.find((p) => p.padataType === paType.ETYPE_INFO2);
-  return pa ? fromDer(EtypeInfo2, pa.padataValue) : [];
-}
-
-function offered(error: KrbError): number[] {
-  return etypeInfo2(methodData(error)).map((e) => e.etype);
-}
-
 async function openReply(
   context: ExchangeContext,
   options: AsOptions,
@@ -220,7 +225,7 @@ async function openReply(
   }
   const hint = replyHint(rep, etypes, used, server);
   const key = await options.secret.key(hint);
-  if (!key) throw noKey(options, [hint.etype]);
+  if (!key) throw noKey(options.client, options.secret, [hint.etype]);
   let clear: Uint8Array;
   try {
     clear = key.decrypt(keyUsage.AS_REP_ENC_PART, rep.encPart.cipher);
@@ -264,20 +269,6 @@ function replyHint(rep: KdcRep, etypes: readonly number[], used: KeyHint | undef
   }
   if (used?.etype === etype) return used;
   return hintFrom(rep.padata ?? [], [etype]) ?? { etype, salt: undefined, params: undefined };
-}
-
-/** @param wanted the etypes the other side can do, as far as it said */
-function noKey(options: AsOptions, wanted: readonly number[]): AdError {
-  const list = (etypes: readonly number[]) => etypes.map(etypeName).join(', ');
-  const there =
-    wanted.length > 0
-      ? `${list(wanted)} only`
-      : 'none of them (it may have RC4 keys alone: set its password again to give it AES keys, or permit arcfour-hmac)';
-  return new AdError(
-    'ETYPE',
-    `no permitted encryption type in common: asked for ${list(options.secret.etypes)}, ${formatPrincipal(options.client)} has ${there}`,
-    { realm: options.client.realm },
-  );
 }
 
 /** KerberosTime has no fractions; a reply is compared with what was sent. */

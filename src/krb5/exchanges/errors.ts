@@ -18,6 +18,7 @@ const meaning: Partial<Record<keyof typeof krbError, { code: ErrorCode; advice: 
     code: 'UNKNOWN_PRINCIPAL',
     advice: 'no such account in the realm: check name and domain',
   },
+  KDC_ERR_WRONG_REALM: { code: 'UNKNOWN_PRINCIPAL', advice: 'the account is of another realm' },
   KDC_ERR_S_PRINCIPAL_UNKNOWN: {
     code: 'UNKNOWN_SERVICE',
     advice: 'the KDC knows no such service: check its servicePrincipalName',
