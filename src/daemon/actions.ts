@@ -50,9 +50,17 @@ export function createActions(parts: {
   readonly onTicket?: (path: string, ticket: FetchedTicket) => void;
 }): Actions {
   const { engine, store, log } = parts;
+  /** With what the policy puts beside the ticket. */
+  const fetch = (wanted: readonly Wanted[], signal: AbortSignal): Promise<WantedOutcome[]> => {
+    const complete = wanted.map(({ reader, account }) => {
+      const { keytab, krb5Conf } = store.policy(account);
+      return { reader, account: { ...account, keytab, krb5Conf } };
+    });
+    return fetchWanted(engine, complete, signal);
+  };
   return {
     async add(wanted, signal, leaseId) {
-      const outcomes = await fetchWanted(engine, wanted, signal);
+      const outcomes = await fetch(wanted, signal);
       try {
         signal.throwIfAborted();
         const tickets = wanted.map((w, i) => newTicket(w, outcomes[i]!));
@@ -90,7 +98,12 @@ export function createActions(parts: {
 
     async replace(owned, signal, note) {
       if (owned.length === 0) return [];
-      const outcomes = await fetchWanted(engine, owned, signal);
+      // What a ticket's files are to be was said when its lease was made.
+      const wanted = owned.map(({ reader, account, ticket }) => {
+        const { files: _, ...rest } = account;
+        return { reader, account: { ...rest, ...(ticket.record.files && { files: ticket.record.files }) } };
+      });
+      const outcomes = await fetch(wanted, signal);
       const renewed: string[] = [];
       let failure: StepError | undefined;
       try {
@@ -98,7 +111,7 @@ export function createActions(parts: {
           const outcome = outcomes[i]!;
           try {
             if ('error' in outcome) throw outcome.error;
-            if (await store.replace(lease.id, ticket, outcome.ccache)) renewed.push(ticket.ccachePath);
+            if (await store.replace(lease.id, ticket, outcome.ccache, outcome)) renewed.push(ticket.ccachePath);
             note?.(ticket, outcome);
           } catch (error) {
             note?.(ticket, { error });
@@ -121,17 +134,20 @@ export function createActions(parts: {
 
 function newTicket(wanted: NewWanted, outcome: WantedOutcome): NewTicket {
   if ('error' in outcome) throw outcome.error;
-  const { name, domain, credentialArn } = wanted.account;
+  const { name, domain, credentialArn, files } = wanted.account;
   return {
     name: wanted.directory ?? name,
     account: name,
     ccache: outcome.ccache,
+    keytab: outcome.keytab,
+    krb5Conf: outcome.krb5Conf,
     record: {
       credspecInfo: wanted.credspecInfo ?? '',
       distinguishedName: outcome.account.distinguishedName ?? '',
       domainName: domain,
       domainlessUser: domainlessUser(wanted.reader),
       credentialArn,
+      ...(files && { files }),
     },
   };
 }

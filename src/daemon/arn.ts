@@ -139,6 +139,7 @@ const accountOf = (spec: Credspec, secret: UserSecret) => ({
   name: spec.accountName,
   domain: secret.domain,
   credentialArn: spec.credentialArn!,
+  ...(spec.files && { files: spec.files }),
   ...(secret.distinguishedName === undefined ? {} : { distinguishedName: secret.distinguishedName }),
 });
 

@@ -1,9 +1,11 @@
 /**
  * Credential specifications: the JSON that Docker and ECS tasks carry. Only what names the gMSA and its domain is
- * read; everything else, and any unknown field, is let through unseen.
+ * read, and the object that is for this daemon alone; everything else, and any unknown field, is let through unseen.
  */
 import * as v from 'valibot';
 import { MalformedError } from '../errors.ts';
+import type { FileWishes } from './file-policy.ts';
+import { parseWishes, WISHES_FIELD } from './file-wishes.ts';
 import { accountNameProblem, domainProblem } from './names.ts';
 
 /** Largest credspec, in UTF-16 code units; real ones have one to four thousand. */
@@ -19,9 +21,12 @@ export interface Credspec {
   readonly domain: string;
   /** Where the reader's password is, when the credspec says so. */
   readonly credentialArn?: string;
+  /** What it wishes for the files of its lease. */
+  readonly files?: FileWishes;
 }
 
 const schema = v.object({
+  [WISHES_FIELD]: v.optional(v.unknown()),
   DomainJoinConfig: v.object({ DnsName: v.string() }),
   ActiveDirectoryConfig: v.object({
     GroupManagedServiceAccounts: v.array(v.object({ Name: v.optional(v.string()) })),
@@ -68,7 +73,9 @@ export function parseCredspec(text: string): Credspec {
 
   const plugin = ActiveDirectoryConfig.HostAccountConfig?.PluginInput;
   const credentialArn = typeof plugin === 'object' ? plugin?.CredentialArn : undefined;
-  return { accountName, domain, ...(credentialArn ? { credentialArn } : {}) };
+  const wishes = result.output[WISHES_FIELD];
+  const files = wishes === undefined ? undefined : parseWishes(wishes, WISHES_FIELD, 'credspec');
+  return { accountName, domain, ...(credentialArn ? { credentialArn } : {}), ...(files && { files }) };
 }
 
 function parseJson(json: string): unknown {

@@ -24,6 +24,10 @@ export interface GmsaRef {
   readonly domain: string;
   /** Where it is in the directory, when known: spares nothing but may settle doubts. */
   readonly distinguishedName?: string;
+  /** Asks for `FetchedTicket.keytab`; costs one exchange with the KDC. */
+  readonly keytab?: boolean;
+  /** Asks for `FetchedTicket.krb5Conf`. */
+  readonly krb5Conf?: boolean;
 }
 
 /** A ticket for one gMSA. */
@@ -32,6 +36,10 @@ export interface FetchedTicket {
   readonly account: GmsaRef;
   /** A whole credential cache file, ready to be written. */
   readonly ccache: Uint8Array;
+  /** A whole keytab file with the account's keys, for its services too. The caller wipes it. */
+  readonly keytab?: Uint8Array;
+  /** A krb5.conf for a container that mounts the ticket. */
+  readonly krb5Conf?: Uint8Array;
   readonly endtime: Date;
   readonly renewTill?: Date;
   /** When the managed password is to be read again: the next one is there by then. */

@@ -11,7 +11,7 @@ import { fromDer } from '../asn1.ts';
 import { mapLimited } from '../async.ts';
 import { wipe } from '../bytes.ts';
 import { AdError, isAdError, messageOf } from '../errors.ts';
-import { type ManagedAccount, readManagedAccounts, samAccountName } from '../gmsa/account.ts';
+import { type ManagedAccount, readKeyVersion, readManagedAccounts, samAccountName } from '../gmsa/account.ts';
 import { type EarlyLogin, loginEarly, loginManagedAccount } from '../gmsa/login.ts';
 import type { Credentials } from '../krb5/credentials.ts';
 import { DEFAULT_ETYPES, findProfile } from '../krb5/crypto/index.ts';
@@ -21,6 +21,7 @@ import { readCCache, writeCCache } from '../krb5/files/ccache.ts';
 import { isConfigEntry } from '../krb5/files/ccache-config.ts';
 import { Ticket } from '../krb5/messages.ts';
 import { isKrbtgt } from '../krb5/principal.ts';
+import { type ConfiguredRealm, filesBeside } from './beside.ts';
 import type { FetchOutcome, FetchRequest, GmsaRef, LeaseEngine, ReaderIdentity } from './engine.ts';
 import type { Log } from './log.ts';
 import { timed } from './metrics.ts';
@@ -32,6 +33,8 @@ export interface EngineOptions extends ReadersOptions {
   /** The realm of a DNS domain; by default its name in upper case. */
   readonly realmOf?: (domain: string) => string;
   readonly hostName?: string;
+  /** For the krb5.conf of containers. */
+  readonly configuredRealm?: (realm: string) => ConfiguredRealm;
   readonly log?: Log;
   /** Reads a secret with the instance's role; without it there are no secrets. */
   readonly readSecret?: (id: string, signal: AbortSignal) => Promise<Uint8Array>;
@@ -39,6 +42,8 @@ export interface EngineOptions extends ReadersOptions {
 
 /** A password is read again after a year at the latest, whatever its blob says, ms. */
 const MAX_QUERY_INTERVAL = 365 * 24 * 3_600_000;
+/** The next password is shown this long before it is in force (MS-ADTS 2.2.19: five minutes), ms; a minute is in hand. */
+const SHOWN_AHEAD = 4 * 60_000;
 /** Logins of one request that run at a time; a KDC's listen backlog is about ten. */
 const LOGINS_AT_A_TIME = 8;
 
@@ -143,11 +148,12 @@ export class DirectoryEngine implements LeaseEngine {
     signal: AbortSignal,
   ): Promise<(ManagedAccount | AdError)[]> {
     const names = accounts.map((a) => a.name);
+    const services = accounts.some((a) => a.keytab);
     for (let attempt = 1; ; attempt++) {
       const connection = await reader.connection(domain, signal);
       try {
         return await timed(this.#options.metrics, 'search', connection.server, () =>
-          readManagedAccounts(connection, domain, names, signal),
+          readManagedAccounts(connection, domain, names, signal, { services }),
         );
       } catch (e) {
         if (!isAdError(e, 'UNREACHABLE') || attempt > 1) throw e;
@@ -183,12 +189,24 @@ export class DirectoryEngine implements LeaseEngine {
       );
       this.#noteWeakTicket(account.name, tgt);
       try {
+        const beside = await filesBeside(account, {
+          context: reader.client.context,
+          keys: reader.keys,
+          managed,
+          tgt,
+          directoryKvno: async () =>
+            readKeyVersion(await reader.connection(account.domain, signal), managed.distinguishedName, signal),
+          configured: this.#options.configuredRealm?.(realm) ?? { kdcs: [], hosts: [] },
+          log: this.#options.log,
+          signal,
+        });
         return {
+          ...beside,
           account: { ...account, distinguishedName: managed.distinguishedName },
           ccache: ccacheOf(tgt, reader.client.context.timeOffset),
           endtime: tgt.endtime,
           ...(tgt.renewTill && { renewTill: tgt.renewTill }),
-          passwordQueryAt: this.#queryDate(managed.password.queryPasswordInterval),
+          passwordQueryAt: this.#queryDate(managed.password.queryPasswordInterval, account.keytab),
         };
       } finally {
         wipe(tgt.key.value);
@@ -212,10 +230,14 @@ export class DirectoryEngine implements LeaseEngine {
     this.#options.log?.warn('the domain gave a ticket with a weak encryption type', { account });
   }
 
-  /** @param interval counted from now, in 100 ns (MS-ADTS 2.2.19) */
-  #queryDate(interval: bigint): Date {
+  /**
+   * @param interval counted from now, in 100 ns (MS-ADTS 2.2.19)
+   * @param keytab true when the next password is needed before it is in force: a keytab must have its keys by then
+   */
+  #queryDate(interval: bigint, keytab = false): Date {
     const milliseconds = Number(interval / 10_000n);
-    return new Date(this.#options.clock() + Math.min(milliseconds, MAX_QUERY_INTERVAL));
+    const ahead = keytab && milliseconds > SHOWN_AHEAD ? SHOWN_AHEAD : 0;
+    return new Date(this.#options.clock() + Math.min(milliseconds - ahead, MAX_QUERY_INTERVAL));
   }
 
   async renew(ccache: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {

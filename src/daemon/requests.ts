@@ -4,6 +4,8 @@ import { wipe } from '../bytes.ts';
 import { AdError, messageOf } from '../errors.ts';
 import { type Credspec, parseCredspec } from './credspec.ts';
 import type { GmsaRef } from './engine.ts';
+import type { FileWishes } from './file-policy.ts';
+import { formatWishes, WISHES_FIELD } from './file-wishes.ts';
 import { domainProblem, MAX_PASSWORD_LENGTH, passwordProblem, userNameProblem } from './names.ts';
 
 const MAX_CREDSPECS = 256;
@@ -13,6 +15,7 @@ const MAX_PASSWORD_BYTES = 3 * MAX_PASSWORD_LENGTH;
 /** A gMSA asked for, with what the lease's record keeps of its credspec. */
 export interface RequestedAccount extends GmsaRef {
   readonly credentialArn: string;
+  readonly files?: FileWishes;
 }
 
 const refuse = (text: string): never => {
@@ -30,7 +33,12 @@ export function parseAccounts(contents: readonly string[], domain?: string): Req
   contents.forEach((content, index) => {
     const field = `credspec_contents[${index}]`;
     const spec = parseField(field, content);
-    const account = { name: spec.accountName, domain: domain ?? spec.domain, credentialArn: spec.credentialArn ?? '' };
+    const account = {
+      name: spec.accountName,
+      domain: domain ?? spec.domain,
+      credentialArn: spec.credentialArn ?? '',
+      ...(spec.files && { files: spec.files }),
+    };
     // Account names are case-insensitive in the directory, and so must be their directories' names here.
     const key = account.name.toLowerCase();
     const other = accounts.get(key);
@@ -39,10 +47,18 @@ export function parseAccounts(contents: readonly string[], domain?: string): Req
       refuse(
         `invalid credentialspec fields: ${field}: ${account.name} is in another domain there than in an earlier one`,
       );
+    } else if (!sameWishes(other.files, account.files)) {
+      refuse(
+        `invalid credentialspec fields: ${field}: ${WISHES_FIELD} of ${account.name} differs from that in an earlier one`,
+      );
     }
   });
   return [...accounts.values()];
 }
+
+/** Two credspecs of one account share a directory, which can be as one of them wishes only. */
+const sameWishes = (a: FileWishes = {}, b: FileWishes = {}): boolean =>
+  JSON.stringify(formatWishes(a)) === JSON.stringify(formatWishes(b));
 
 function parseField(field: string, content: string): Credspec {
   try {

@@ -69,7 +69,12 @@ export async function fetchWanted<W extends Wanted>(
   const readers = new Map<Reader, Map<string, RequestedAccount>>();
   for (const { reader, account } of wanted) {
     const accounts = readers.get(reader) ?? new Map<string, RequestedAccount>();
-    if (!accounts.has(keyOf(account))) accounts.set(keyOf(account), account);
+    const there = accounts.get(keyOf(account));
+    // What one of the leases wants beside the ticket comes along for all of them.
+    const keytab = there?.keytab || account.keytab;
+    const krb5Conf = there?.krb5Conf || account.krb5Conf;
+    const { keytab: _, krb5Conf: __, ...rest } = there ?? account;
+    accounts.set(keyOf(account), { ...rest, ...(keytab && { keytab }), ...(krb5Conf && { krb5Conf }) });
     readers.set(reader, accounts);
   }
   const asked = await Promise.allSettled(
@@ -121,7 +126,7 @@ async function askEngine(
       ? { kind: 'password', username: reader.username, domain: reader.domain, password }
       : reader;
   try {
-    const refs = accounts.map(({ credentialArn: _, ...ref }) => ref);
+    const refs = accounts.map(({ credentialArn: _, files: __, ...ref }) => ref);
     const outcomes = await engine.fetch({ identity, accounts: refs, signal });
     if (outcomes.length !== accounts.length)
       throw new Error(`${outcomes.length} outcomes for ${accounts.length} accounts`);
@@ -131,7 +136,7 @@ async function askEngine(
   }
 }
 
-/** A cache holds a session key: its bytes are wiped once they are on disk, or are not to be. */
+/** Caches and keytabs hold keys: their bytes are wiped once they are on disk, or are not to be. */
 export function forget(outcomes: readonly WantedOutcome[]): void {
-  wipe(...outcomes.map((o) => ('error' in o ? undefined : o.ccache)));
+  wipe(...outcomes.flatMap((o) => ('error' in o ? [] : [o.ccache, o.keytab])));
 }

@@ -1,5 +1,5 @@
 /** Finding group Managed Service Accounts in the directory and reading their managed passwords, several in one search. */
-import { AndFilter, EqualityFilter, OrFilter } from 'ldapts';
+import { AndFilter, EqualityFilter, OrFilter, PresenceFilter } from 'ldapts';
 import { wipe } from '../bytes.ts';
 import { AdError } from '../errors.ts';
 import type { SealedConnection } from '../ldap/client.ts';
@@ -12,6 +12,8 @@ export interface ManagedAccount {
   readonly samAccountName: string;
   readonly distinguishedName: string;
   readonly password: ManagedPassword;
+  /** Its service principal names such as `HTTP/www.example.com`, when they were asked for. */
+  readonly services?: readonly string[];
 }
 
 /** userAccountControl ACCOUNTDISABLE, MS-ADTS 2.2.16. */
@@ -24,6 +26,12 @@ const ATTRIBUTES = {
   userAccountControl: 'text',
   'msDS-ManagedPassword': 'binary',
 } as const;
+
+/** What is asked for besides. */
+export interface MoreAttributes {
+  /** `ManagedAccount.services`. */
+  readonly services?: boolean;
+}
 
 /** The account name the directory knows: with one `$` at the end. */
 export function samAccountName(name: string): string {
@@ -42,11 +50,12 @@ export async function readManagedAccounts(
   domain: string,
   names: readonly string[],
   signal?: AbortSignal,
+  more: MoreAttributes = {},
 ): Promise<(ManagedAccount | AdError)[]> {
   const found = new Map<string, LdapEntry>();
   for (let i = 0; i < names.length; i += NAMES_A_SEARCH) {
     const wanted = names.slice(i, i + NAMES_A_SEARCH).map(samAccountName);
-    for (const entry of await search(connection, domain, wanted, signal)) {
+    for (const entry of await search(connection, domain, wanted, signal, more)) {
       const name = entry.text.get('samaccountname')?.[0];
       if (name !== undefined) found.set(name.toLowerCase(), entry);
     }
@@ -63,6 +72,7 @@ function search(
   domain: string,
   samNames: readonly string[],
   signal: AbortSignal | undefined,
+  more: MoreAttributes,
 ): Promise<LdapEntry[]> {
   const byName = samNames.map((value) => new EqualityFilter({ attribute: 'sAMAccountName', value }));
   const isGmsa = new EqualityFilter({ attribute: 'objectClass', value: 'msDS-GroupManagedServiceAccount' });
@@ -70,7 +80,7 @@ function search(
     base: domainBase(domain),
     scope: 'sub',
     filter: new AndFilter({ filters: [isGmsa, byName.length === 1 ? byName[0]! : new OrFilter({ filters: byName })] }),
-    attributes: ATTRIBUTES,
+    attributes: { ...ATTRIBUTES, ...(more.services && { servicePrincipalName: 'text' }) },
     signal,
   });
 }
@@ -95,13 +105,36 @@ function readAccount(entry: LdapEntry, server: string): ManagedAccount | AdError
     );
   }
   try {
-    return { samAccountName: name, distinguishedName: entry.dn, password: parseManagedPassword(blob) };
+    const services = entry.text.get('serviceprincipalname');
+    const password = parseManagedPassword(blob);
+    return { samAccountName: name, distinguishedName: entry.dn, password, ...(services && { services }) };
   } catch (e) {
     if (e instanceof AdError) return e;
     throw e;
   } finally {
     wipe(blob);
   }
+}
+
+/**
+ * msDS-KeyVersionNumber of an account: the number of its newest key. It is to be read in a search of its own: reading the
+ * password may roll it, and the answer that comes with it still has the number before.
+ * @throws AdError LDAP, UNREACHABLE, TIMEOUT, ABORTED
+ */
+export async function readKeyVersion(
+  connection: SealedConnection,
+  distinguishedName: string,
+  signal?: AbortSignal,
+): Promise<number | undefined> {
+  const [entry] = await connection.search({
+    base: distinguishedName,
+    scope: 'base',
+    filter: new PresenceFilter({ attribute: 'objectClass' }),
+    attributes: { 'msDS-KeyVersionNumber': 'text' },
+    signal,
+  });
+  const text = entry?.text.get('msds-keyversionnumber')?.[0] ?? '';
+  return /^\d{1,10}$/.test(text) ? Number(text) : undefined;
 }
 
 function noSuchAccount(name: string, domain: string, server: string): AdError {

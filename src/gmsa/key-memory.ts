@@ -13,7 +13,7 @@ export class KeyMemory {
   /** Least recently used first. */
   readonly #keys = new Map<string, Key>();
   /** Which key an account logged on with last. */
-  readonly #last = new Map<string, { readonly tag: string; readonly id: string }>();
+  readonly #last = new Map<string, { readonly tag: string; readonly id: string; readonly hint: KeyHint }>();
   readonly #limit: number;
   #destroyed = false;
 
@@ -53,9 +53,14 @@ export class KeyMemory {
 
   /** Notes that an account logged on with a password, its key made by `hint`. */
   used(account: string, password: Uint8Array, hint: KeyHint): void {
-    this.#last.set(account, { tag: this.tagOf(password), id: this.#idOf(password, hint) });
+    this.#last.set(account, { tag: this.tagOf(password), id: this.#idOf(password, hint), hint });
     const [oldest] = this.#last.keys();
     if (this.#last.size > this.#limit && oldest !== undefined) this.#last.delete(oldest);
+  }
+
+  /** How the key was made that an account logged on with last. */
+  hintOf(account: string): KeyHint | undefined {
+    return this.#last.get(account)?.hint;
   }
 
   /** The key an account logged on with last, the caller's own, and the tag of its password. */

@@ -43,7 +43,8 @@ export async function loginManagedAccount(
   throw refusal ?? new AdError('WRONG_PASSWORD', `${account.samAccountName} has no managed password that is valid now`);
 }
 
-const accountId = (samName: string, realm: string): string => `${samName}@${realm}`.toLowerCase();
+/** What a `KeyMemory` knows an account by. */
+export const accountId = (samName: string, realm: string): string => `${samName}@${realm}`.toLowerCase();
 
 /** A login begun with the key that worked last, while the directory is still being asked. */
 export interface EarlyLogin {
@@ -95,9 +96,18 @@ function managedSecret(
     etypes,
     defaultSalt: activeDirectorySalt('computer', samName, realm),
     guess: true,
-    derive: (hint) => keys?.get(own, hint, () => deriveKey(own, hint)) ?? deriveKey(own, hint),
+    derive: (hint) => accountKey(own, hint, keys),
     wipe: () => wipe(own),
   });
+}
+
+/** The key of a managed password, from memory if it is there. The caller destroys it. */
+export function accountKey(
+  password: Uint8Array,
+  hint: KeyHint & { salt: string },
+  keys: KeyMemory | undefined,
+): Promise<Key> {
+  return keys?.get(password, hint, () => deriveKey(password, hint)) ?? deriveKey(password, hint);
 }
 
 async function deriveKey(password: Uint8Array, hint: KeyHint & { salt: string }): Promise<Key> {
