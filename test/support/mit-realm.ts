@@ -33,6 +33,8 @@ export interface MitRealmOptions {
   readonly keysalts?: string;
   /** Lines for the realm's section of kdc.conf. */
   readonly kdcConf?: readonly string[];
+  /** Lines for [kdcdefaults] of kdc.conf. */
+  readonly kdcDefaults?: readonly string[];
   /** Lines for [libdefaults] of krb5.conf. */
   readonly libdefaults?: readonly string[];
 }
@@ -103,7 +105,8 @@ export async function startMitRealm(options: MitRealmOptions = {}): Promise<MitR
     ];
     await writeFile(
       env.KRB5_KDC_PROFILE,
-      `[realms]\n  ${realm} = {\n    ${settings.join('\n    ')}\n  }\n[logging]\n  kdc = FILE:${at('kdc.log')}\n`,
+      `[kdcdefaults]\n  ${(options.kdcDefaults ?? []).join('\n  ')}\n` +
+        `[realms]\n  ${realm} = {\n    ${settings.join('\n    ')}\n  }\n[logging]\n  kdc = FILE:${at('kdc.log')}\n`,
     );
   };
 
