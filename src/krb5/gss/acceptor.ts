@@ -9,6 +9,7 @@ import { DEFAULT_ETYPES, etypeName, Key } from '../crypto/index.ts';
 import { type AcceptedApRequest, acceptApReq, buildApRep } from '../exchanges/ap.ts';
 import type { Clock, Random } from '../exchanges/context.ts';
 import { adType, cksumType, keyUsage } from '../numbers.ts';
+import { type Pac, parsePac, verifyPac } from '../pac/index.ts';
 import { formatPrincipal, type Principal } from '../principal.ts';
 import { authorizationElements } from './authorization.ts';
 import { decodeGssChecksum, type GssChecksum, gssFlag } from './checksum.ts';
@@ -24,6 +25,12 @@ import { frameToken, gssTokenId, unframeToken } from './token.ts';
  * name this one, as MIT's and Windows' acceptors have it unless told otherwise. `require`: every client must.
  */
 export type BindingPolicy = 'allow-absent' | 'require';
+
+/**
+ * What becomes of the PAC in a ticket. `verify`: one that is there must be the KDC's. `require`: there must be one, with
+ * Active Directory's logon information. `ignore`: it is not read.
+ */
+export type PacPolicy = 'verify' | 'require' | 'ignore';
 
 export interface AcceptorOptions {
   readonly keys: ServiceKeys;
@@ -41,6 +48,8 @@ export interface AcceptorOptions {
   readonly bindings?: Uint8Array | undefined;
   /** `allow-absent` unless told otherwise. */
   readonly bindingPolicy?: BindingPolicy;
+  /** `verify` unless told otherwise. */
+  readonly pac?: PacPolicy;
 }
 
 /** A context with what the ticket said of the client. */
@@ -53,6 +62,8 @@ export interface AcceptedContext extends GssContext {
   readonly endtime: Date;
   /** Masks of `ticketFlag`. */
   readonly ticketFlags: number;
+  /** Verified; undefined where the ticket has none, as those of KDCs that are not Active Directory may. */
+  readonly pac: Pac | undefined;
 }
 
 const FIVE_MINUTES = 5 * 60_000;
@@ -66,6 +77,7 @@ export class GssAcceptor implements Negotiator {
   readonly #options: AcceptorOptions;
   readonly #clock: Clock;
   #server: Principal | undefined;
+  #serviceKey: Key | undefined;
   #established: AcceptedContext | undefined;
 
   constructor(options: AcceptorOptions) {
@@ -108,8 +120,9 @@ export class GssAcceptor implements Negotiator {
       for (const key of [accepted.sessionKey, initiatorKey]) this.#permitted(key.etype, 'session');
       const checksum = gssChecksum(accepted);
       const channelBound = this.#checkBindings(checksum, accepted);
+      const pac = this.#pac(accepted);
       replays.add(accepted.authenticator, accepted.ctime.getTime() + clockSkew, this.#clock());
-      return this.#establish(accepted, initiatorKey, checksum.flags & AGREEABLE, channelBound);
+      return this.#establish(accepted, initiatorKey, checksum.flags & AGREEABLE, { channelBound, pac });
     } catch (e) {
       initiatorKey.destroy();
       throw e;
@@ -140,6 +153,7 @@ export class GssAcceptor implements Negotiator {
         etype,
         kvno,
       });
+    this.#serviceKey = key;
     return key;
   }
 
@@ -163,11 +177,24 @@ export class GssAcceptor implements Negotiator {
     return false;
   }
 
+  /** MS-KILE 3.4.5.3: the PAC from the ticket, whose server signature must be by the key that opened it. */
+  #pac({ authorizationData, client, authtime }: AcceptedApRequest): Pac | undefined {
+    const { pac: policy = 'verify' } = this.#options;
+    if (policy === 'ignore') return undefined;
+    const [bytes, second] = authorizationElements(authorizationData, adType.WIN2K_PAC);
+    if (second) throw refused('the ticket has two PACs', { krbError: 'KRB_AP_ERR_MODIFIED' });
+    const pac = bytes && parsePac(bytes);
+    if (pac) verifyPac(pac, { serviceKey: this.#serviceKey!, client, authtime });
+    if (policy === 'require' && !pac?.logon)
+      throw refused('the ticket has no PAC with logon information', { krbError: 'KRB_ERR_GENERIC' });
+    return pac;
+  }
+
   #establish(
     accepted: AcceptedApRequest,
     initiatorKey: Key,
     flags: number,
-    channelBound: boolean,
+    about: Pick<AcceptedContext, 'channelBound' | 'pac'>,
   ): Uint8Array | undefined {
     const { random = (n) => new Uint8Array(randomBytes(n)) } = this.#options;
     const mutual = (flags & gssFlag.MUTUAL) !== 0;
@@ -193,7 +220,7 @@ export class GssAcceptor implements Negotiator {
     const { client, server, authtime, endtime, flags: ticketFlags } = accepted;
     this.#established = {
       ...describedContext(tokens, { initiator: client, acceptor: server, flags }),
-      channelBound,
+      ...about,
       authtime,
       endtime,
       ticketFlags,

@@ -1,0 +1,12 @@
+/** Privilege attribute certificates (MS-PAC): reading them, and what makes them believable. */
+export type { LogonInfo, Membership } from './logon-info.ts';
+export {
+  type ClientInfo,
+  groupSids,
+  type Pac,
+  type PacSignature,
+  pacBuffer,
+  parsePac,
+  type UpnDnsInfo,
+} from './pac.ts';
+export { type PacTicket, verifyPac } from './verify.ts';

@@ -1,0 +1,129 @@
+/**
+ * PACs of a real domain controller: our acceptor verifies them with the service's keys, and reads what Samba's own NDR
+ * and directory say.
+ */
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { hex, utf8 } from '../../src/bytes.ts';
+import { KrbClient } from '../../src/krb5/client.ts';
+import { readKeytab } from '../../src/krb5/files/keytab.ts';
+import { type AcceptedContext, GssAcceptor } from '../../src/krb5/gss/acceptor.ts';
+import { GssInitiator } from '../../src/krb5/gss/initiator.ts';
+import { ReplayCache } from '../../src/krb5/gss/replay-cache.ts';
+import { KeytabKeys } from '../../src/krb5/gss/service-keys.ts';
+import { Locator } from '../../src/krb5/network/locate.ts';
+import { DnsResolver } from '../../src/krb5/network/resolver.ts';
+import { TcpTransport } from '../../src/krb5/network/tcp.ts';
+import { groupSids, type Pac } from '../../src/krb5/pac/index.ts';
+import { type Principal, principal, servicePrincipal } from '../../src/krb5/principal.ts';
+import { PasswordSecret } from '../../src/krb5/secret.ts';
+import { type LabUser, lab, labStatus, must } from './lab.ts';
+
+const status = labStatus();
+const PYTHON = '/usr/bin/python3'; // the one with Samba's packages
+const script = fileURLToPath(new URL('./samba_pac.py', import.meta.url));
+const webApp = servicePrincipal('HTTP', 'webapp01.lab.example', lab.realm);
+
+describe('PACs of Active Directory', { skip: status.available ? false : status.reason }, () => {
+  const resolver = new DnsResolver();
+  const transport = new TcpTransport({ resolver, locator: new Locator({ resolver, clock: Date.now }) });
+  const replays = new ReplayCache();
+  let work = '';
+  /** The controller's own keys of the accounts that are services here. */
+  let all: KeytabKeys;
+
+  before(async () => {
+    work = await mkdtemp(join(tmpdir(), 'cf-lab-test-'));
+    const file = join(work, 'all.keytab');
+    await must(lab.paths.script, ['dump-keys', file]);
+    const services = [lab.webApp.name, lab.rc4Reader.name];
+    const entries = readKeytab(await readFile(file));
+    all = new KeytabKeys(entries.filter(({ principal: { components } }) => services.includes(components[0]!)));
+  });
+  after(async () => {
+    transport.close();
+    await rm(work, { recursive: true, force: true });
+  });
+
+  async function logon(user: LabUser, server: Principal, keys = all, permitted = [18, 17]): Promise<AcceptedContext> {
+    const secret = new PasswordSecret(utf8(user.password), `${lab.realm}${user.name}`, permitted);
+    const options = { transport, client: principal(lab.realm, user.name), secret, permittedEtypes: permitted };
+    const client = new KrbClient(options);
+    try {
+      const initiator = new GssInitiator({ context: client.context, credentials: await client.ticket(server) });
+      const acceptor = new GssAcceptor({ keys, replays, pac: 'require', permittedEtypes: permitted });
+      initiator.step(acceptor.step(initiator.step()));
+      return acceptor.context!;
+    } finally {
+      client.close();
+    }
+  }
+  const samba = async (pac: Pac) => JSON.parse(await must(PYTHON, [script], { input: hex(pac.bytes) }));
+  async function attribute(account: string, name: string): Promise<string | undefined> {
+    const { name: admin, password } = lab.administrator;
+    const args = ['user', 'show', account, `--attributes=${name}`, '-H', `ldap://${lab.dc}`];
+    const shown = await must('samba-tool', [...args, '-U', `${lab.netbios}\\${admin}%${password}`]);
+    return new RegExp(`^${name}: (.*)$`, 'm').exec(shown)?.[1];
+  }
+
+  test("a user's, opened with a machine's keytab, is what Samba's NDR reads", async () => {
+    const keys = new KeytabKeys(readKeytab(await readFile(lab.host1.keytab)));
+    const { pac } = await logon(lab.reader, principal(lab.realm, 'HOST1$'), keys);
+    const told = await samba(pac!);
+    const { logon: info, upn } = pac!;
+    const pairs = (list: readonly { sid: string; attributes: number }[]) => list.map((m) => [m.sid, m.attributes]);
+    assert.deepEqual(
+      {
+        account: info!.accountName,
+        server: info!.logonServer,
+        domain: info!.logonDomainName,
+        user: info!.userSid,
+        primary: info!.primaryGroupSid,
+        groups: pairs(info!.groups),
+        extra: pairs(info!.extraSids),
+        resource: pairs(info!.resourceGroups),
+        control: info!.userAccountControl,
+        client: pac!.client!.name,
+        upn: upn!.upn,
+        dns: upn!.dnsDomain,
+        sam: upn!.samName,
+        sid: upn!.sid,
+        types: [...pac!.buffers.keys()],
+      },
+      told,
+    );
+  });
+
+  test("the user's SID and group are those of the directory", async () => {
+    const { pac } = await logon(lab.reader, webApp);
+    const sid = await attribute(lab.reader.name, 'objectSid');
+    assert.equal(pac!.logon!.userSid, sid);
+    assert.equal(pac!.upn!.sid, sid);
+    const { name, password } = lab.administrator;
+    const group = await must('samba-tool', [
+      ...['group', 'show', 'Readers', '--attributes=objectSid', '-H', `ldap://${lab.dc}`],
+      ...['-U', `${lab.netbios}\\${name}%${password}`],
+    ]);
+    const readers = /^objectSid: (.*)$/m.exec(group)![1]!;
+    assert.ok(groupSids(pac!.logon!).includes(readers), `${readers} is not among ${groupSids(pac!.logon!)}`);
+    const { pac: other } = await logon(lab.deniedReader, webApp);
+    assert.ok(!groupSids(other!.logon!).includes(readers));
+  });
+
+  test('a gMSA as the service opens its tickets with the keys of its password', async () => {
+    const context = await logon(lab.reader, webApp);
+    assert.deepEqual(context.acceptor.components, ['HTTP', 'webapp01.lab.example']);
+    assert.equal(context.pac!.upn!.upn, `${lab.reader.name}@${lab.domain}`);
+    // In a ticket for a service there are the KDC's signatures over ticket and PAC too.
+    assert.ok(context.pac!.ticketSignature && context.pac!.fullSignature);
+  });
+
+  test('a ticket under RC4 is refused where RC4 is not permitted by name', async () => {
+    const rc4 = servicePrincipal('MSSQLSvc', 'rc4.lab.example', lab.realm);
+    await assert.rejects(logon(lab.reader, rc4, all), { code: 'ETYPE' });
+  });
+});
