@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { createClient } from '../../src/client/index.ts';
 import { passedSocket } from '../../src/daemon/socket.ts';
 import { daemonFile } from '../support/daemon-process.ts';
@@ -64,20 +64,52 @@ test('a passed socket keeps its inode over restarts, and no call is lost', { ski
 });
 
 describe('unit files', { skip: noAnalyze }, () => {
-  test('say nothing that systemd does not know', async (t) => {
+  const dropIns = 'credentials-fetcher.service.d';
+  /** The units in a directory of their own, their program replaced by one that is here. */
+  async function installed(t: TestContext, withDropIns: boolean): Promise<string> {
     const work = await scratchDirectory(t);
     for (const name of ['credentials-fetcher.service', 'credentials-fetcher.socket']) {
       const text = await readFile(join(units, name), 'utf8');
       // A program that is here stands in for the installed one.
       await writeFile(join(work, name), text.replace(/^ExecStart=.*$/m, `ExecStart=${process.execPath} --version`));
     }
-    const { code, stderr } = await runProgram('systemd-analyze', [
-      'verify',
-      '--man=no',
-      join(work, 'credentials-fetcher.service'),
-    ]);
-    const about = stderr.split('\n').filter((line) => /credentials-fetcher/.test(line));
-    assert.deepEqual([code, about], [0, []]);
+    if (withDropIns) {
+      await mkdir(join(work, dropIns));
+      for (const name of await readdir(join(units, dropIns))) {
+        await copyFile(join(units, dropIns, name), join(work, dropIns, name));
+      }
+    }
+    return join(work, 'credentials-fetcher.service');
+  }
+
+  for (const withDropIns of [false, true]) {
+    test(`say nothing that systemd does not know, ${withDropIns ? 'with' : 'without'} drop-ins`, async (t) => {
+      const file = await installed(t, withDropIns);
+      const { code, stderr } = await runProgram('systemd-analyze', ['verify', '--man=no', file]);
+      const about = stderr.split('\n').filter((line) => /credentials-fetcher|ticket-owner/.test(line));
+      assert.deepEqual([code, about], [0, []]);
+    });
+  }
+
+  test('give it chown and two capabilities with the drop-in for owners of tickets, and nothing else', async (t) => {
+    const report = async (file: string): Promise<Map<string, boolean>> => {
+      const args = ['security', '--offline=true', '--json=short', '--no-pager', file];
+      const rows = JSON.parse(await mustRun('systemd-analyze', args)) as { name: string; set: boolean }[];
+      return new Map(rows.map(({ name, set }) => [name, set]));
+    };
+    const plain = await report(await installed(t, false));
+    const given = await report(await installed(t, true));
+    assert.deepEqual(
+      [...given]
+        .filter(([name, set]) => plain.get(name) !== set)
+        .map(([name]) => name)
+        .sort(),
+      [
+        'CapabilityBoundingSet=~CAP_(CHOWN|FSETID|SETFCAP)',
+        'CapabilityBoundingSet=~CAP_(DAC_*|FOWNER|IPC_OWNER)',
+        'SystemCallFilter=~@privileged',
+      ],
+    );
   });
 
   test('leave the service little to be exposed by', async () => {
