@@ -166,6 +166,43 @@ describe('owners of tickets', { skip: noRoot }, () => {
   });
 });
 
+describe('a daemon with few capabilities', {
+  skip: noRoot || (hasProgram('setpriv') ? false : 'needs setpriv'),
+}, () => {
+  const url = (path: string) => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
+  /** Makes a lease for another user, replaces its ticket, finds it again, deletes it; then prints what went wrong. */
+  const program = (directory: string) => `
+    import { LeaseStore } from ${url('daemon/leases.ts')};
+    import { silentLog as log } from ${url('daemon/log.ts')};
+    import { readFile } from 'node:fs/promises';
+    const other = (mode) => ({ mode, uid: 1654, gid: 1655 });
+    const files = { ccache: other(0o400), directory: other(0o700), keytab: true, krb5Conf: true, secondName: 'second' };
+    const store = new LeaseStore({ directory: ${JSON.stringify(directory)}, log, files });
+    const bytes = Buffer.from('x');
+    const record = ${JSON.stringify(record)};
+    try {
+      await store.open();
+      await store.create([{ name: 'a', ccache: bytes, keytab: bytes, krb5Conf: bytes, record }]);
+      const [lease] = await store.list();
+      await store.replace(lease.id, lease.tickets[0], bytes, { keytab: bytes, krb5Conf: bytes });
+      await readFile(lease.tickets[0].ccachePath);
+      console.log((await store.delete(lease.id)).length, (await store.list()).length);
+    } catch (e) { console.log(e.code, e.message); }`;
+  const runWith = async (t: TestContext, capabilities: string) => {
+    const directory = join(await scratchDirectory(t), 'krbdir');
+    const node = [process.execPath, '--import', 'tsx', '--input-type=module', '-e', program(directory)];
+    return (await runProgram('setpriv', [`--bounding-set=${capabilities}`, '--', ...node])).stdout;
+  };
+
+  test('needs the two of the drop-in, and no other', async (t) => {
+    assert.equal(await runWith(t, '-all,+chown,+dac_override'), '1 0\n');
+  });
+
+  test('says so when it has none', async (t) => {
+    assert.match(await runWith(t, '-all'), /^FILE cannot give .* to group 1655: .*CAP_CHOWN.*ticket-owner\.conf/);
+  });
+});
+
 describe('a user in a user namespace', { skip: noNamespaces }, () => {
   test('reads its own ticket and no other', async (t) => {
     const store = await openStore(t);
