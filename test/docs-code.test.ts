@@ -5,10 +5,10 @@
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { startTestDomain, type TestDomain } from '../src/testdomain/index.ts';
-import { clientFile, credspec, type DaemonProcess, startDaemonProcess } from './support/daemon-process.ts';
+import { clientFile, credspec, type DaemonProcess, daemonFile, startDaemonProcess } from './support/daemon-process.ts';
 import { documents, readDocument, root, type Snippet, snippets } from './support/documents.ts';
 import { runProgram } from './support/programs.ts';
 
@@ -63,6 +63,8 @@ describe('code in the documents', async () => {
           env: {
             PATH: `${join(scratch, 'bin')}:${process.env.PATH}`,
             KRB5_CONFIG: join(scratch, 'krb5.conf'),
+            KRB5_KTNAME: join(scratch, 'host1.keytab'),
+            DOMAIN_CONTROLLER_GMSA: `localhost:${domain.ldapPort}`,
             CF_UNIX_DOMAIN_SOCKET_DIR: join(daemon.directory, 'socket'),
           },
         });
@@ -85,11 +87,11 @@ function reader(directory: string, keytab: Uint8Array, krb5Conf: string): void {
   symlinkSync(join(root, 'node_modules/@types'), join(directory, 'node_modules/@types'));
   symlinkSync(join(root, 'proto'), join(directory, 'proto'));
   mkdirSync(join(directory, 'bin'));
-  writeFileSync(
-    join(directory, 'bin/credentials-fetcher'),
-    `#!/bin/sh\nexec '${process.execPath}' '${clientFile}' "$@"\n`,
-  );
-  chmodSync(join(directory, 'bin/credentials-fetcher'), 0o755);
+  for (const file of [clientFile, daemonFile]) {
+    const program = join(directory, 'bin', basename(file, '.mjs'));
+    writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${file}' "$@"\n`);
+    chmodSync(program, 0o755);
+  }
   symlinkSync('/usr/bin/python3', join(directory, 'bin/python3')); // the one with Debian's packages, where it is
   writeFileSync(join(directory, 'package.json'), '{ "type": "module" }');
   writeFileSync(join(directory, 'webapp01.json'), credspec('WebApp01', 'corp.example'));

@@ -1,14 +1,22 @@
-/** What the daemon can be told: flags first, then the environment, then the defaults that clients expect. */
-import { isSecretId } from '../accounts/aws/arn.ts';
+/** What the daemon can be told, read from flags, environment and files, checked as a whole. */
+import { readFileSync } from 'node:fs';
 import { type FlagOptions, parseFlags, UsageError } from '../flags.ts';
-import { DEFAULT_FILE_POLICY, type FilePolicy } from './file-policy.ts';
+import { commandOptions, type OnceRequest, onceRequest } from './config/command-line.ts';
+import { fileSettings, type SettingName, settings } from './config/settings.ts';
+import { type Found, findSettings, type Sources, type Surroundings } from './config/sources.ts';
+import * as values from './config/values.ts';
+import type { FilePolicy, Ownership } from './file-policy.ts';
 import { type LogLevel, logLevels } from './log.ts';
+
+export { usage } from './config/command-line.ts';
 
 export interface DaemonConfig {
   /** Where leases live. */
   readonly krbDir: string;
   /** Where the socket is made. */
   readonly socketDir: string;
+  /** The socket itself, when it is not the usual name in `socketDir`. */
+  readonly socketPath: string | undefined;
   /** Where the log file is written. */
   readonly loggingDir: string;
   readonly logLevel: LogLevel;
@@ -16,6 +24,12 @@ export interface DaemonConfig {
   readonly logFormat: 'auto' | 'human' | 'json';
   /** Domain controllers to use instead of those in DNS, in order; empty: ask DNS. */
   readonly domainControllers: readonly string[];
+  /** Where gMSAs are looked for before the whole domain: a DN, or what stands between `CN=<account>` and the domain. */
+  readonly gmsaOu: string | undefined;
+  /** The gMSA's own DN, looked at before that. */
+  readonly gmsaDistinguishedName: string | undefined;
+  /** Longest search in the directory, in seconds. */
+  readonly ldapTimeout: number;
   /** krb5.conf, or several with colons between, the earlier wins; undefined: /etc/krb5.conf where it exists. */
   readonly krb5Config: string | undefined;
   /** Keytab with the machine's account; undefined: the one krb5.conf names, else /etc/krb5.keytab. */
@@ -24,153 +38,152 @@ export interface DaemonConfig {
   readonly metrics: string | undefined;
   /** The secret, by name or ARN, whose user reads for AddKerberosLease instead of the machine; undefined: none. */
   readonly secretId: string | undefined;
+  /** Whether tickets read by a user in a request are extended without that user. */
+  readonly renewUserTickets: boolean;
+  /** A credspec whose lease is made at the start. */
+  readonly credspecFile: values.CredspecFile | undefined;
   readonly socketMode: number;
   /** Numeric group of the socket; the daemon's own when undefined. */
   readonly socketGid: number | undefined;
   readonly files: FilePolicy;
 }
 
+export interface Configured {
+  readonly config: DaemonConfig;
+  /** Where each setting came from. */
+  readonly found: Sources['found'];
+  readonly warnings: readonly string[];
+}
+
 export type Command =
-  | { readonly action: 'run'; readonly config: DaemonConfig; readonly warnings: readonly string[] }
-  | { readonly action: 'healthcheck'; readonly config: DaemonConfig }
+  | ({ readonly action: 'run' | 'check-config' | 'healthcheck' } & Configured)
+  | ({ readonly action: 'once'; readonly once: OnceRequest } & Configured)
   | { readonly action: 'help' }
   | { readonly action: 'version' };
 
-const base = '/var/credentials-fetcher';
+/** Everything that is wrong with a configuration, each in a line of its own. */
+export class ConfigError extends UsageError {
+  readonly problems: readonly string[];
+  readonly warnings: readonly string[];
 
-/** Each setting once: its flag, its variable, its default. */
-const settings = {
-  'krb-dir': { env: 'CF_KRB_DIR', value: 'DIR', fallback: `${base}/krbdir`, help: 'leases' },
-  'socket-dir': {
-    env: 'CF_UNIX_DOMAIN_SOCKET_DIR',
-    value: 'DIR',
-    fallback: `${base}/socket`,
-    help: 'where credentials_fetcher.sock is made',
-  },
-  'logging-dir': {
-    env: 'CF_LOGGING_DIR',
-    value: 'DIR',
-    fallback: `${base}/logging`,
-    help: 'where credentials-fetcher.log is written',
-  },
-  'log-level': { env: 'LOG_LEVEL', value: 'LEVEL', fallback: 'info', help: logLevels.join(', ') },
-  'log-format': { env: 'LOG_FORMAT', value: 'FORMAT', fallback: 'auto', help: 'auto, human, json' },
-  'domain-controller': {
-    env: 'DOMAIN_CONTROLLER_GMSA',
-    value: 'NAMES',
-    fallback: '',
-    help: 'domain controllers to use instead of those in DNS, comma separated',
-  },
-  'krb5-config': { env: 'KRB5_CONFIG', value: 'FILE', fallback: '', help: 'realms and KDCs, as MIT Kerberos reads it' },
-  metrics: {
-    env: 'CF_METRICS',
-    value: 'ADDRESS',
-    fallback: '',
-    help: 'serve Prometheus metrics on a loopback port, such as 9464, or on unix:/path',
-  },
-  keytab: {
-    env: 'KRB5_KTNAME',
-    value: 'FILE',
-    fallback: '',
-    help: "the machine account's keys, else /etc/krb5.keytab",
-  },
-  aws_sm_secret_name: {
-    env: 'CREDENTIALS_FETCHER_SECRET_NAME_FOR_DOMAINLESS_GMSA',
-    value: 'NAME',
-    short: 's',
-    fallback: '',
-    help: "secret of AWS Secrets Manager with the user that reads in the machine account's place",
-  },
-} as const;
-
-type Setting = keyof typeof settings;
-
-export function usage(): string {
-  const rows = Object.entries(settings).map(([flag, s]) => {
-    const left = `  --${flag} ${s.value}`.padEnd(28);
-    return `${left}${s.help}\n${' '.repeat(28)}[${s.env}${s.fallback ? `, ${s.fallback}` : ''}]`;
-  });
-  return `Usage: credentials-fetcherd [options]
-
-Fetches Kerberos tickets for group managed service accounts and keeps them as leases
-for the clients of a unix socket.
-
-Options [environment variable, default]:
-${rows.join('\n')}
-      --healthcheck         ask the running daemon; prints 0 and exits 0 when it is well, else 1
-  -h, --help                this text
-  -n, --version             the version
-
-Exit codes: 0 stopped by a signal, 1 cannot run, 2 the command line or environment makes no sense.
-`;
+  constructor(problems: readonly string[], warnings: readonly string[]) {
+    super(problems.join('\n'));
+    this.problems = problems;
+    this.warnings = warnings;
+  }
 }
 
 /**
- * Reads command line and environment.
+ * Reads command line, environment and files.
  * @param argv without the program's name
- * @throws UsageError
+ * @param readFile gives a file's text, or undefined when there is none
+ * @throws UsageError for the command line, ConfigError for settings
  */
-export function parseCommand(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): Command {
-  const options: FlagOptions = {
-    help: { type: 'boolean', short: 'h' },
-    version: { type: 'boolean', short: 'n' },
-    healthcheck: { type: 'boolean' },
-    // Taken and ignored, as ever; scripts pass it.
-    verbosity: { type: 'string', short: 'v' },
-  };
-  for (const [flag, setting] of Object.entries(settings)) {
+export function parseCommand(
+  argv: readonly string[],
+  env: Surroundings['env'],
+  readFile: Surroundings['readFile'] = readIfThere,
+): Command {
+  const options: FlagOptions = { ...commandOptions };
+  for (const [flag, setting] of Object.entries({ ...settings, ...fileSettings })) {
     options[flag] = { type: 'string', ...('short' in setting && { short: setting.short }) };
   }
-  const { flags } = parseFlags(argv, options);
+  const once = argv.includes('--once');
+  const { flags, positionals } = parseFlags(argv, options, once ? 256 : 0);
   if (flags.help) return { action: 'help' };
   if (flags.version) return { action: 'version' };
-
-  const warnings = flags.verbosity === undefined ? [] : ['--verbosity has no effect, use --log-level'];
-  const get = (name: Setting): string => {
-    const flag = flags[name];
-    if (flag === '') throw new UsageError(`--${name} needs a value`);
-    // A variable that is set to nothing counts as not set, as in the shell's ${X:-default}.
-    return typeof flag === 'string' ? flag : env[settings[name].env] || settings[name].fallback;
-  };
-  const directory = (name: Setting): string => {
-    const path = get(name);
-    if (!path.startsWith('/')) throw new UsageError(`${source(name)} must be an absolute path, not ${quote(path)}`);
-    if (path.includes('\0')) throw new UsageError(`${source(name)} contains a zero byte`);
-    return path.length > 1 ? path.replace(/\/+$/, '') || '/' : path;
-  };
-  const source = (name: Setting): string => (flags[name] === undefined ? settings[name].env : `--${name}`);
-  const choice = <T extends string>(name: Setting, choices: readonly T[]): T => {
-    const value = get(name);
-    const found = choices.find((c) => c === value.toLowerCase());
-    if (!found) throw new UsageError(`${source(name)} is ${quote(value)}, but must be one of ${choices.join(', ')}`);
-    return found;
-  };
-  const secretId = (): string | undefined => {
-    const id = get('aws_sm_secret_name');
-    if (id === '' || isSecretId(id)) return id || undefined;
-    throw new UsageError(
-      `${source('aws_sm_secret_name')} is ${quote(id)}, which is neither a secret's name nor its ARN`,
-    );
-  };
-  const config: DaemonConfig = {
-    krbDir: directory('krb-dir'),
-    socketDir: directory('socket-dir'),
-    loggingDir: directory('logging-dir'),
-    logLevel: choice('log-level', logLevels),
-    logFormat: choice('log-format', ['auto', 'human', 'json']),
-    domainControllers: get('domain-controller')
-      .split(/[\s,]+/)
-      .map((name) => name.replace(/\.$/, ''))
-      .filter((name) => name !== ''),
-    krb5Config: get('krb5-config') || undefined,
-    keytab: get('keytab') || undefined,
-    metrics: get('metrics') || undefined,
-    secretId: secretId(),
-    socketMode: 0o660,
-    socketGid: undefined,
-    files: DEFAULT_FILE_POLICY,
-  };
-  return flags.healthcheck ? { action: 'healthcheck', config } : { action: 'run', config, warnings };
+  const configured = configure({ flags, env, readFile });
+  if (flags['check-config']) return { action: 'check-config', ...configured };
+  if (flags.healthcheck) return { action: 'healthcheck', ...configured };
+  const request = onceRequest(flags, positionals, configured.config.credspecFile);
+  return request ? { action: 'once', once: request, ...configured } : { action: 'run', ...configured };
 }
 
-const quote = (text: string): string => JSON.stringify(text.slice(0, 200));
+/** @throws ConfigError with every problem there is */
+function configure(around: Surroundings): Configured {
+  const sources = findSettings(around);
+  const { found } = sources;
+  const problems = [...sources.problems];
+  const warnings = [...sources.warnings];
+  if (around.flags.verbosity !== undefined) warnings.push('--verbosity has no effect, use --log-level');
+
+  /** A value checked, or the setting's default when it makes no sense: so that every problem is found in one go. */
+  const get = <T>(name: SettingName, parse: (text: string) => T): T => {
+    try {
+      return parse(found[name].text);
+    } catch (e) {
+      if (!(e instanceof values.Nonsense)) throw e;
+      problems.push(`${found[name].label} ${e.message}`);
+      return settings[name].fallback === '' ? (undefined as T) : parse(settings[name].fallback);
+    }
+  };
+  const optional = <T>(name: SettingName, parse: (text: string) => T): T | undefined =>
+    found[name].text === '' ? undefined : get(name, parse);
+  const asIs = (text: string): string => text;
+  const owner = (of: 'krb5cc' | 'dir', kind: values.ModeOf): Ownership => {
+    const uid = optional(`${of}-uid`, (t) => values.numericId(t, 'uid'));
+    const gid = optional(`${of}-gid`, (t) => values.numericId(t, 'gid'));
+    const mode = get(`${of}-mode`, (t) => values.mode(t, kind));
+    return { mode, ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
+  };
+  const secondName = optional('ccache-name', values.secondName);
+  const config: DaemonConfig = {
+    krbDir: get('krb-dir', values.directory),
+    socketDir: get('socket-dir', values.directory),
+    socketPath: outranks(found.socket, found['socket-dir'])
+      ? optional('socket', (text) => values.socketPath(text, 'credentials_fetcher.sock'))
+      : undefined,
+    loggingDir: get('logging-dir', values.directory),
+    logLevel: get('log-level', (text) => values.choice(text, logLevels)),
+    logFormat: get('log-format', (text) => values.choice(text, ['auto', 'human', 'json'])),
+    domainControllers: get('domain-controller', values.servers) ?? [],
+    gmsaOu: optional('gmsa-ou', values.distinguishedName),
+    gmsaDistinguishedName: optional('gmsa-dn', values.distinguishedName),
+    ldapTimeout: get('ldap-timeout', values.seconds),
+    krb5Config: optional('krb5-config', asIs),
+    keytab: optional('keytab', asIs),
+    metrics: optional('metrics', asIs),
+    secretId: optional('aws_sm_secret_name', values.secretId),
+    renewUserTickets: get('renew-user-tickets', values.boolean),
+    credspecFile: optional('cred-spec-file', values.credspecFile),
+    socketMode: get('socket-mode', (text) => values.mode(text, 'socket')),
+    socketGid: optional('socket-gid', (text) => values.numericId(text, 'gid')),
+    files: {
+      ccache: owner('krb5cc', 'file'),
+      directory: owner('dir', 'directory'),
+      keytab: get('write-keytab', values.boolean),
+      krb5Conf: get('write-krb5-conf', values.boolean),
+      ...(secondName !== undefined && { secondName }),
+    },
+  };
+  if (problems.length > 0) throw new ConfigError(problems, warnings);
+  warnings.push(...doubts(config, found));
+  return { config: { ...config, ldapTimeout: Math.min(config.ldapTimeout, MAX_LDAP_TIMEOUT) }, found, warnings };
+}
+
+/** As version 2 had it, in seconds. */
+const MAX_LDAP_TIMEOUT = 60;
+
+/** What can be done, and is probably not meant. */
+function doubts(config: DaemonConfig, found: Sources['found']): string[] {
+  const warnings: string[] = [];
+  if (config.ldapTimeout > MAX_LDAP_TIMEOUT) {
+    warnings.push(`${found['ldap-timeout'].label} is more than ${MAX_LDAP_TIMEOUT} seconds, which is what counts`);
+  }
+  if (config.files.ccache.mode & 0o004) {
+    warnings.push(`${found['krb5cc-mode'].label} lets every user of this host be the gMSAs`);
+  }
+  return warnings;
+}
+
+/** A whole path says more than a directory, unless the directory was given in a place that goes before. */
+const outranks = (path: Found, directory: Found): boolean => path.text !== '' && path.rank <= directory.rank;
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (e) {
+    if (['ENOENT', 'ENOTDIR'].includes(String((e as NodeJS.ErrnoException).code))) return undefined;
+    throw e;
+  }
+}

@@ -17,13 +17,28 @@ import { listenOnDescriptor, listenOnSocket } from './socket.ts';
 export interface Daemon {
   /** For gRPC clients: `unix:` and the path of the socket. */
   readonly address: string;
+  /** Its `config` shows other values by now: what is made at a start is made again. */
+  reloaded(): void;
   /** Stops accepting, lets running calls finish (at most about twice `graceMs`), closes the engine. */
   close(): Promise<void>;
 }
 
 export interface DaemonParts {
+  /** May show other values in time: all are looked at when they are needed, but for those of the socket and `krbDir`. */
   readonly config: Pick<DaemonConfig, 'krbDir' | 'socketDir'> &
-    Partial<Pick<DaemonConfig, 'socketMode' | 'socketGid' | 'files' | 'metrics' | 'secretId'>>;
+    Partial<
+      Pick<
+        DaemonConfig,
+        | 'socketPath'
+        | 'socketMode'
+        | 'socketGid'
+        | 'files'
+        | 'metrics'
+        | 'secretId'
+        | 'credspecFile'
+        | 'renewUserTickets'
+      >
+    >;
   readonly engine: LeaseEngine;
   readonly log: Log;
   /** A descriptor that listens already, in place of the socket in `config.socketDir`. */
@@ -51,7 +66,7 @@ export const SOCKET_NAME = 'credentials_fetcher.sock';
  */
 export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const { config, engine, log, graceMs = 5000 } = parts;
-  const path = join(config.socketDir, SOCKET_NAME);
+  const path = config.socketPath ?? join(config.socketDir, SOCKET_NAME);
   // The socket comes first: it says whether another daemon is at work here, and clients may already connect while
   // gRPC, the greater part of the code, is still being loaded. They are served as soon as it is.
   const listener = await (parts.socketFd === undefined
@@ -69,6 +84,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       { LeaseStore },
       { Overview },
       { Renewer },
+      { StandingLease },
     ] = await Promise.all([
       import('./server.ts'),
       import('./service.ts'),
@@ -77,6 +93,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       import('./leases.ts'),
       import('./overview.ts'),
       import('./renewer.ts'),
+      import('./standing-lease.ts'),
     ]);
     const { krbDir: directory, files } = config;
     const store = new LeaseStore({ directory, log, ...(files && { files }) });
@@ -87,15 +104,12 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       ...(parts.maxCalls ? { most: parts.maxCalls } : {}),
     });
     const metrics = parts.metrics ?? daemonMetrics();
-    const renewer = parts.renewal && new Renewer({ store, engine, log, metrics, ...parts.renewal });
+    const renewer = parts.renewal && new Renewer({ store, engine, log, metrics, config, ...parts.renewal });
     const plan = (path: string) => renewer?.plan(path);
     const overview = new Overview({ store, version: version(), clock: Date.now, plan });
     const actions = createActions({ engine, store, log, onTicket: (path, ticket) => renewer?.fetched(path, ticket) });
     const arnActions = createArnActions({ actions, store, openAws: parts.openAws ?? lazyAws, log });
-    const server = createServer(
-      createService({ actions, arnActions, jobs, log, metrics, secretId: config.secretId }),
-      overview,
-    );
+    const server = createServer(createService({ actions, arnActions, jobs, log, metrics, config }), overview);
     serve = server.serve;
     for (const connection of waiting) server.serve(connection);
 
@@ -103,11 +117,13 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     if (metricsServer) log.info('serving metrics', { address: metricsServer.address });
 
     renewer?.start(actions);
+    const standing = new StandingLease({ actions, store, log, config });
+    standing.start();
 
     let closing: Promise<void> | undefined;
     const stop = async (): Promise<void> => {
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
-      await Promise.all([jobs.drain(graceMs), renewer?.close()]);
+      await Promise.all([jobs.drain(graceMs), renewer?.close(), standing.close()]);
       await server.close(1000);
       await closed;
       await metricsServer?.close();
@@ -115,6 +131,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     };
     return {
       address: `unix:${path}`,
+      reloaded: () => standing.start(),
       close() {
         closing ??= stop();
         return closing;

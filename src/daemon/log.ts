@@ -132,7 +132,11 @@ const MAX_FILE = 10 * 1024 * 1024;
  * Appends to `<directory>/credentials-fetcher.log`, makes the directory when it is missing, and moves a full file
  * aside to `….log.1`. A log that cannot be written is reported once and then done without.
  */
-export function fileSink(directory: string, report: (e: unknown) => void, limit = MAX_FILE): LogSink {
+export function fileSink(
+  directory: string,
+  report: (e: unknown) => void,
+  limit = MAX_FILE,
+): LogSink & { close(): void } {
   const path = join(directory, 'credentials-fetcher.log');
   let fd: number | undefined;
   let size = 0;
@@ -143,7 +147,7 @@ export function fileSink(directory: string, report: (e: unknown) => void, limit 
     size = fstatSync(opened).size;
     return opened;
   };
-  return (line) => {
+  const write = (line: string): void => {
     if (broken) return;
     try {
       fd ??= open();
@@ -159,4 +163,9 @@ export function fileSink(directory: string, report: (e: unknown) => void, limit 
       report(e);
     }
   };
+  const close = (): void => {
+    if (fd !== undefined) closeSync(fd);
+    fd = undefined;
+  };
+  return Object.assign(write, { close });
 }

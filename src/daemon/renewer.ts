@@ -8,6 +8,7 @@ import { mapLimited, underSignals } from '../async.ts';
 import { wipe } from '../bytes.ts';
 import { isAdError, messageOf } from '../errors.ts';
 import { type Actions, accountOf } from './actions.ts';
+import type { DaemonConfig } from './config.ts';
 import type { FetchedTicket, LeaseEngine } from './engine.ts';
 import { CALL_LIMIT_MS, systemTimers, type Timers } from './jobs.ts';
 import type { Lease, LeaseStore, StoredTicket } from './leases.ts';
@@ -45,6 +46,8 @@ export interface RenewerParts {
   readonly store: LeaseStore;
   readonly engine: LeaseEngine;
   readonly log: Log;
+  /** Looked at in each round: whether a user's tickets are extended without the user. */
+  readonly config?: Partial<Pick<DaemonConfig, 'renewUserTickets'>>;
   readonly clock?: () => number;
   readonly timers?: Timers;
   readonly metrics?: Pick<DaemonMetrics, 'renewals' | 'passwordAge'>;
@@ -158,13 +161,15 @@ export class Renewer {
   #entry(ticket: StoredTicket, times: TicketTimes): Entry {
     const path = ticket.ccachePath;
     const known = this.#entries.get(path);
-    if (known && known.ends === times.ends && (known.failures > 0 || known.due !== undefined)) return known;
     const way = wayOf(ticket.record);
+    const ofUser = way.kind === 'extend' && ticket.record.credspecInfo === '';
+    const left = ofUser && this.#parts.config?.renewUserTickets === false;
+    if (!left && known && known.ends === times.ends && (known.failures > 0 || known.due !== undefined)) return known;
     const account = `${ticket.record.serviceAccountName}@${ticket.record.domainName}`.toLowerCase();
     const passwordQueryAt = known?.passwordQueryAt;
     const entry: Entry = {
       ends: times.ends,
-      due: dueAt(times, way, account, passwordQueryAt),
+      due: left ? undefined : dueAt(times, way, account, passwordQueryAt),
       way,
       failures: 0,
       ...(passwordQueryAt !== undefined && { passwordQueryAt }),

@@ -8,6 +8,7 @@ import type {
 } from '../proto/generated/credentialsfetcher.ts';
 import type { Actions } from './actions.ts';
 import { type ArnActions, parseMounts, takeAccess } from './arn.ts';
+import type { DaemonConfig } from './config.ts';
 import type { Jobs } from './jobs.ts';
 import type { Log, LogFields } from './log.ts';
 import type { DaemonMetrics } from './metrics.ts';
@@ -22,8 +23,8 @@ type Note = (fields: LogFields) => void;
 export function createService(parts: {
   actions: Actions;
   arnActions: ArnActions;
-  /** The secret whose user reads for AddKerberosLease instead of the machine. */
-  secretId?: string | undefined;
+  /** Looked at in each call: its secret's user reads for AddKerberosLease instead of the machine. */
+  config: Partial<Pick<DaemonConfig, 'secretId'>>;
   jobs: Jobs;
   log: Log;
   metrics: Pick<DaemonMetrics, 'calls' | 'callSeconds'>;
@@ -86,7 +87,7 @@ export function createService(parts: {
       async (request, signal, note) => {
         const accounts = parseAccounts(request.credspecContents);
         note({ account: accounts[0]!.name, accounts: accounts.length, domain: accounts[0]!.domain });
-        const lease = await actions.add(machineOrSecret(accounts, parts.secretId), signal);
+        const lease = await actions.add(machineOrSecret(accounts, parts.config.secretId), signal);
         note({ lease: lease.id });
         return { leaseId: lease.id, createdKerberosFilePaths: lease.directories };
       },
