@@ -41,28 +41,19 @@ export async function createEngine(
 }
 
 function kerberosSettings(krb5: Krb5Config, log: Log): Partial<ContextOptions> {
-  const permitted = permittedEtypes(krb5);
+  const permitted = krb5.permittedEtypes ?? DEFAULT_ETYPES;
   for (const etype of permitted.filter((e) => findProfile(e)?.weak)) {
     log.warn(`krb5.conf permits the weak encryption type ${etypeName(etype)}`);
   }
   return {
     permittedEtypes: permitted,
+    ...(krb5.tktEtypes && { tktEtypes: krb5.tktEtypes }),
+    ...(krb5.tgsEtypes && { tgsEtypes: krb5.tgsEtypes }),
     clockSkew: krb5.clockskewSeconds * 1000,
     ticketLifetime: krb5.ticketLifetimeSeconds * 1000,
     // Without a setting of its own the daemon asks for what Active Directory grants at most by default.
     ...(krb5.renewLifetimeSeconds > 0 && { renewLifetime: krb5.renewLifetimeSeconds * 1000 }),
   };
-}
-
-/** krb5.conf's types; weak ones count only where the file allows weak cryptography besides naming them. */
-function permittedEtypes(krb5: Krb5Config): readonly number[] {
-  const named = krb5.permittedEtypes ?? DEFAULT_ETYPES;
-  const permitted = named.filter((e) => krb5.allowWeakCrypto || !findProfile(e)?.weak);
-  if (permitted.length > 0) return permitted;
-  throw new AdError(
-    'INVALID_ARGUMENT',
-    'krb5.conf permits weak encryption types only: add one of the aes types, or allow_weak_crypto',
-  );
 }
 
 /** `host`, `host:port` or `[v6]:port` of DOMAIN_CONTROLLER_GMSA. */

@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { AdError, messageOf } from '../errors.ts';
 import { firstWord, parseKdcAddress } from './config/addresses.ts';
+import { type EtypeSettings, etypeSettings } from './config/enctypes.ts';
 import { expand, MAX_FILES } from './config/includes.ts';
 import { configError, findNodes, type ProfileNode, parseProfile } from './config/profile.ts';
 
@@ -13,8 +14,6 @@ export { capath, realmOfHost, realmOfHostByDns, realmPath } from './config/realm
 export { parseDuration } from './config/values.ts';
 
 import { parseBoolean, parseCanonicalize, parseCount, parseDuration, parseTimesync } from './config/values.ts';
-import { DEFAULT_ETYPES, etypeByName, findProfile } from './crypto/index.ts';
-import { etype } from './numbers.ts';
 
 export interface RealmConfig {
   /** KDCs as written and checked; `parseKdcAddress` takes one apart. */
@@ -30,14 +29,13 @@ export interface RealmConfig {
   readonly sitename?: string;
 }
 
-export interface Krb5Config {
+export interface Krb5Config extends EtypeSettings {
   readonly defaultRealm?: string;
   readonly realms: ReadonlyMap<string, RealmConfig>;
   /** Host or, with a leading dot, domain, in lower case, to realm. */
   readonly domainRealm: ReadonlyMap<string, string>;
-  /** Types to ask for, the most wanted first; absent: the library's own. */
-  readonly permittedEtypes?: readonly number[];
   readonly allowWeakCrypto: boolean;
+  readonly allowRc4: boolean;
   readonly dnsLookupKdc: boolean;
   /** Ask DNS for URI records besides SRV records. */
   readonly dnsUriLookup: boolean;
@@ -124,13 +122,14 @@ function interpret(settings: readonly ProfileNode[]): Krb5Config {
   const defaultCcacheName = text('default_ccache_name');
   const allowWeakCrypto = flag('allow_weak_crypto', false);
   const udpPreferenceLimit = setting('udp_preference_limit', parseCount, undefined);
-  const permittedEtypes = setting('permitted_enctypes', etypesByNames, undefined);
+  const allowRc4 = flag('allow_rc4', false);
   return {
     ...(defaultRealm !== undefined && { defaultRealm }),
     realms: realmsOf(settings),
     domainRealm: domainRealmOf(settings),
-    ...(permittedEtypes !== undefined && { permittedEtypes }),
+    ...etypeSettings(settings, { weak: allowWeakCrypto, rc4: allowRc4 }),
     allowWeakCrypto,
+    allowRc4,
     dnsLookupKdc: flag('dns_lookup_kdc', flag('dns_fallback', true)),
     dnsUriLookup: flag('dns_uri_lookup', true),
     dnsLookupRealm: flag('dns_lookup_realm', flag('dns_fallback', false)),
@@ -192,34 +191,4 @@ function domainRealmOf(settings: readonly ProfileNode[]): Map<string, string> {
     if (node.value !== undefined && !map.has(name)) map.set(name, node.value);
   }
   return map;
-}
-
-/** Words that stand for several encryption types, in MIT's order (kdc.conf, "Encryption types"). */
-const etypeFamilies: Readonly<Record<string, readonly number[]>> = {
-  default: DEFAULT_ETYPES,
-  aes: [
-    etype.AES256_CTS_HMAC_SHA1_96,
-    etype.AES128_CTS_HMAC_SHA1_96,
-    etype.AES256_CTS_HMAC_SHA384_192,
-    etype.AES128_CTS_HMAC_SHA256_128,
-  ],
-  rc4: [etype.RC4_HMAC],
-};
-
-/**
- * A list of encryption types with blanks or commas between: names, families, `-name` to take out again. Names of types
- * this library lacks are passed over, as MIT does; undefined when nothing is left.
- */
-function etypesByNames(text: string): number[] | undefined {
-  const list = new Set<number>();
-  for (const word of text.split(/[\s,]+/).filter(Boolean)) {
-    const name = word.replace(/^[+-]/, '').toLowerCase();
-    const one = etypeByName(name);
-    const types = Object.hasOwn(etypeFamilies, name) ? etypeFamilies[name]! : one === undefined ? [] : [one];
-    for (const type of types.filter(findProfile)) {
-      if (word.startsWith('-')) list.delete(type);
-      else list.add(type);
-    }
-  }
-  return list.size > 0 ? [...list] : undefined;
 }

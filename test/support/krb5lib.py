@@ -64,6 +64,26 @@ def values(*names):
     return out
 
 
-ask = {"duration": duration, "path": path, "host_realm": host_realm, "values": values}
+def enctypes():
+    """The lists permitted, for the AS and for the TGS; null for one that is refused."""
+    asked = (
+        k.krb5_get_permitted_enctypes,
+        k.krb5_get_default_in_tkt_ktypes,
+        lambda c1, found: k.krb5_get_tgs_ktypes(c1, None, found),
+    )
+    out = []
+    for get in asked:
+        found = c.POINTER(c.c_int32)()
+        if get(ctx, c.byref(found)):
+            out.append(None)
+            continue
+        types = []
+        while found[len(types)]:
+            types.append(found[len(types)])
+        out.append(types)
+    return out
+
+
+ask = {"enctypes": enctypes, "duration": duration, "path": path, "host_realm": host_realm, "values": values}
 questions = json.load(sys.stdin)
 print(json.dumps([None if failed else ask[name](*args) for name, *args in questions]))

@@ -13,7 +13,7 @@ export const needsLibkrb5: false | string =
 /**
  * Answers of MIT's library under a configuration.
  * @param conf value of KRB5_CONFIG
- * @param questions 'duration', text; 'path', client, server; 'host_realm', host; 'values', name…
+ * @param questions 'duration', text; 'path', client, server; 'host_realm', host; 'values', name…; 'enctypes'
  */
 export async function libkrb5(conf: string, questions: readonly (readonly string[])[]): Promise<unknown[]> {
   const program = join(import.meta.dirname, 'krb5lib.py');

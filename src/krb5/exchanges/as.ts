@@ -53,8 +53,8 @@ const MAX_CLIENT_REFERRALS = 10;
  */
 export async function asExchange(context: ExchangeContext, options: AsOptions): Promise<Credentials> {
   const { client, secret } = options;
-  const etypes = context.permittedEtypes.filter((e) => secret.etypes.includes(e));
-  if (etypes.length === 0) throw noKey(client, secret, context.permittedEtypes);
+  const etypes = context.tktEtypes.filter((e) => secret.etypes.includes(e));
+  if (etypes.length === 0) throw noKey(client, secret, context.tktEtypes);
   const visited = new Set<string>();
   for (let realm = client.realm; !visited.has(realm) && visited.size <= MAX_CLIENT_REFERRALS; ) {
     visited.add(realm);

@@ -14,6 +14,9 @@ export interface ExchangeContext {
   readonly random: Random;
   /** Encryption types in order of preference; nothing else is requested or accepted. */
   readonly permittedEtypes: readonly number[];
+  /** Those of them that requests for initial tickets list, and those that requests for other tickets list. */
+  readonly tktEtypes: readonly number[];
+  readonly tgsEtypes: readonly number[];
   /** How far two clocks may differ, ms; RFC 4120 section 10 recommends five minutes. */
   readonly clockSkew: number;
   /** Lifetime and renewable lifetime asked of the KDC, ms; it grants what its policy allows. */
@@ -35,11 +38,15 @@ const HOUR = 60 * MINUTE;
 export const MAX_TIME_OFFSET = 24 * HOUR;
 
 export function exchangeContext(options: ContextOptions): ExchangeContext {
+  const permittedEtypes = options.permittedEtypes ?? DEFAULT_ETYPES;
+  const permitted = (etypes: readonly number[]) => etypes.filter((e) => permittedEtypes.includes(e));
   return {
     transport: options.transport,
     clock: options.clock ?? Date.now,
     random: options.random ?? ((n) => new Uint8Array(randomBytes(n))),
-    permittedEtypes: options.permittedEtypes ?? DEFAULT_ETYPES,
+    permittedEtypes,
+    tktEtypes: permitted(options.tktEtypes ?? permittedEtypes),
+    tgsEtypes: permitted(options.tgsEtypes ?? permittedEtypes),
     clockSkew: options.clockSkew ?? 5 * MINUTE,
     ticketLifetime: options.ticketLifetime ?? 24 * HOUR,
     renewLifetime: options.renewLifetime ?? 7 * 24 * HOUR,

@@ -104,7 +104,7 @@ function requestBody(context: ExchangeContext, options: TgsOptions): KdcReqBody 
     till: wholeSeconds(till),
     rtime: tgt.renewTill,
     nonce: newNonce(context.random),
-    etypes: [...context.permittedEtypes],
+    etypes: [...context.tgsEtypes],
   };
 }
 

@@ -95,6 +95,17 @@ describe('an MIT realm with AES-SHA2 keys', { skip: needsMitRealm }, () => {
     assert.equal(tgt.client.components[0], 'alice');
   });
 
+  test('initial and other tickets are asked for with lists of their own', async () => {
+    const credentials = await using({ tktEtypes: [19], tgsEtypes: [20] }, async (client) => {
+      const tgt = await client.login();
+      return [tgt, await client.ticket(servicePrincipal('host', 'web.example.test', realm.realm))];
+    });
+    assert.deepEqual(
+      credentials.map((c) => c.key.etype),
+      [19, 20],
+    );
+  });
+
   test('a type that is not permitted is not used, though the account has no other', async () => {
     await using({ name: 'only19', permittedEtypes: [18, 17] }, (client) =>
       assert.rejects(client.login(), { code: 'ETYPE' }),
