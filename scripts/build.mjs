@@ -64,6 +64,11 @@ async function asText(entryPoint) {
  * that module is handed in. The part for AWS, which most daemons never need, is compressed.
  */
 const lateParts = {
+  './tools.ts': {
+    file: 'src/cli/tools.ts',
+    exports: ['kdestroy', 'keytab', 'kinit', 'klist', 'kswitch', 'kvno'],
+    packed: false,
+  },
   './assemble.ts': { file: 'src/daemon/assemble.ts', exports: ['createEngine'], packed: false },
   '../accounts/aws/session.ts': { file: 'src/accounts/aws/session.ts', exports: ['openAws'], packed: true },
 };

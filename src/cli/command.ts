@@ -1,44 +1,118 @@
-/** What every command of the client has in common: the socket, the time limit, the two forms of output. */
-import { type Client, createClient } from '../client/index.ts';
+/** What a command is: a row of the one table that help texts, manual pages and shell completion are made from. */
 import { type FlagOptions, type ParsedFlags, parseFlags, UsageError } from '../flags.ts';
 import type { Terminal } from './terminal.ts';
+
+/** What a flag's value or an operand is, for completion. */
+export type Completes = 'file' | 'directory' | 'command' | 'word';
+
+export interface Flag {
+  readonly type: 'string' | 'boolean';
+  readonly short?: string;
+  /** Name of the value in help texts: `FILE`. */
+  readonly value?: string;
+  readonly completes?: Completes;
+  /** One or more lines. */
+  readonly help: string;
+}
+
+export type FlagTable = Readonly<Record<string, Flag>>;
+
+export interface Operands {
+  /** As the usage line shows them: `[FILE|DIRECTORY]`. */
+  readonly synopsis: string;
+  readonly most: number;
+  readonly completes: Completes;
+  /** The first words an operand may be, for commands with commands of their own. */
+  readonly words?: readonly string[];
+  /** True when all from the first operand on is another program's command line, flags included. */
+  readonly isCommandLine?: boolean;
+}
 
 export interface Command {
   readonly name: string;
   /** One line for the list of commands. */
   readonly summary: string;
-  /** The whole help text. */
-  readonly usage: string;
-  /** @throws UsageError, ClientError, AdError */
-  run(argv: readonly string[], terminal: Terminal): Promise<void>;
+  /** Paragraphs between empty lines. */
+  readonly description: string;
+  readonly flags: FlagTable;
+  readonly operands?: Operands;
+  readonly examples?: readonly string[];
+  /**
+   * @returns the exit code where it is not zero
+   * @throws UsageError, ClientError, AdError
+   */
+  run(parsed: ParsedFlags, terminal: Terminal): Promise<number | undefined>;
 }
 
-const callOptions: FlagOptions = {
-  socket: { type: 'string', short: 's' },
-  timeout: { type: 'string' },
-  json: { type: 'boolean' },
-};
+export const helpFlag: Flag = { type: 'boolean', short: 'h', help: 'this text' };
 
-export const callOptionsHelp = `  -s, --socket PATH         socket of the daemon [CF_UNIX_DOMAIN_SOCKET_DIR/credentials_fetcher.sock,
-                            /var/credentials-fetcher/socket/credentials_fetcher.sock]
-      --timeout SECONDS     time for the call [20]
-      --json                machine-readable output
-  -h, --help                this text`;
+/** Reads a command's own flags and operands. @throws UsageError */
+export function parseCommand(command: Command, argv: readonly string[]): ParsedFlags {
+  const { operands } = command;
+  if (!operands?.isCommandLine) return parseFlags(argv, options(command.flags), operands?.most ?? 0);
+  const at = firstOperand(argv, command.flags);
+  const { flags } = parseFlags(argv.slice(0, at), options(command.flags));
+  return { flags, positionals: argv.slice(argv[at] === '--' ? at + 1 : at) };
+}
 
-export const userOptions: FlagOptions = {
-  username: { type: 'string', short: 'u' },
-  domain: { type: 'string', short: 'd' },
-  'password-file': { type: 'string', short: 'p' },
-};
+/** True when a help flag stands among the command's own arguments. */
+export function asksForHelp(command: Command, argv: readonly string[]): boolean {
+  const own = command.operands?.isCommandLine ? argv.slice(0, firstOperand(argv, command.flags)) : argv;
+  const short = Object.values(command.flags).some((flag) => flag.short === 'h') ? '--help' : '-h';
+  return own.includes('--help') || own.includes(short);
+}
 
-export const userOptionsHelp = `  -u, --username NAME       user whose password reads the gMSAs
-  -d, --domain DOMAIN       the user's domain
-  -p, --password-file FILE  file with the password, - for standard input;
-                            without it the password is asked for on a terminal, else read from standard input`;
+function options(flags: FlagTable): FlagOptions {
+  return Object.fromEntries(
+    Object.entries(flags).map(([name, { type, short }]) => [name, { type, ...(short !== undefined && { short }) }]),
+  );
+}
 
-/** Parses a command's flags; the common ones are added. */
-export function parseCall(argv: readonly string[], options: FlagOptions, positionals: number): ParsedFlags {
-  return parseFlags(argv, { ...callOptions, ...options }, positionals);
+/** Where the other program's command line begins: at `--`, or at the first word that is neither flag nor its value. */
+function firstOperand(argv: readonly string[], flags: FlagTable): number {
+  const takesValue = (word: string): boolean => {
+    const flag = word.startsWith('--')
+      ? flags[word.slice(2)]
+      : Object.values(flags).find((f) => f.short === word.at(-1) && clusterOf(word, flags));
+    return flag?.type === 'string';
+  };
+  for (let i = 0; i < argv.length; i++) {
+    const word = argv[i]!;
+    if (word === '--' || !word.startsWith('-') || word === '-') return i;
+    if (takesValue(word)) i++;
+  }
+  return argv.length;
+}
+
+/** True for `-abc` where all but the last letter are flags without a value. */
+function clusterOf(word: string, flags: FlagTable): boolean {
+  const shorts = new Map(Object.values(flags).map((flag) => [flag.short, flag.type]));
+  return [...word.slice(1, -1)].every((letter) => shorts.get(letter) === 'boolean');
+}
+
+const COLUMN = 28;
+
+/** The help text. */
+export function usage(command: Command): string {
+  const { operands } = command;
+  const line = ['Usage: credentials-fetcher', command.name, '[options]', operands?.synopsis].filter(Boolean).join(' ');
+  const flags = Object.entries({ ...command.flags, help: helpOf(command) }).map(([name, flag]) => flagHelp(name, flag));
+  const examples = command.examples ? ['', 'Examples:', ...command.examples.map((e) => `  ${e}`)] : [];
+  return `${[line, '', command.description, '', ...flags, ...examples].join('\n')}\n`;
+}
+
+/** `-h` means help where the command has no other use for it. */
+export function helpOf(command: Command): Flag {
+  const { short: _, ...longOnly } = helpFlag;
+  return Object.values(command.flags).some((flag) => flag.short === 'h') ? longOnly : helpFlag;
+}
+
+function flagHelp(name: string, flag: Flag): string {
+  const value = flag.value === undefined ? '' : ` ${flag.value}`;
+  const left = `  ${flag.short === undefined ? '    ' : `-${flag.short}, `}--${name}${value}`;
+  const [first, ...more] = flag.help.split('\n');
+  const head = left.length < COLUMN ? left.padEnd(COLUMN) + first : `${left}\n${' '.repeat(COLUMN)}${first}`;
+  return [head, ...more.map((text) => ' '.repeat(COLUMN) + text)].join('\n');
 }
 
 /** The value of a flag that must be there. */
@@ -52,38 +126,6 @@ export function required(parsed: ParsedFlags, flag: string): string {
 export function text(parsed: ParsedFlags, flag: string): string | undefined {
   const value = parsed.flags[flag];
   return typeof value === 'string' ? value : undefined;
-}
-
-/** Connects, makes the call, prints its result as JSON or by `print`. */
-export async function callDaemon<T extends object>(
-  parsed: ParsedFlags,
-  terminal: Terminal,
-  call: (client: Client) => Promise<T>,
-  print: (result: T) => string,
-): Promise<void> {
-  const client = createClient({ address: `unix:${socketPath(parsed, terminal)}`, timeoutMs: timeoutMs(parsed) });
-  try {
-    const result = await call(client);
-    terminal.out(parsed.flags.json ? `${JSON.stringify(result)}\n` : print(result));
-  } finally {
-    client.close();
-  }
-}
-
-function socketPath(parsed: ParsedFlags, terminal: Terminal): string {
-  const given = text(parsed, 'socket')?.replace(/^unix:(\/\/)?/, '');
-  const directory = terminal.env.CF_UNIX_DOMAIN_SOCKET_DIR || '/var/credentials-fetcher/socket';
-  const path = given ?? `${directory}/credentials_fetcher.sock`;
-  if (!path.startsWith('/')) throw new UsageError(`--socket must be an absolute path, not ${JSON.stringify(path)}`);
-  return path;
-}
-
-function timeoutMs(parsed: ParsedFlags): number {
-  const given = text(parsed, 'timeout');
-  if (given === undefined) return 20_000;
-  const seconds = Number(given);
-  if (!(seconds > 0 && seconds <= 3600)) throw new UsageError('--timeout must be a number of seconds up to 3600');
-  return seconds * 1000;
 }
 
 export const lines = (items: readonly string[]): string => items.map((item) => `${item}\n`).join('');

@@ -1,17 +1,14 @@
-import { type Command, callDaemon, callOptionsHelp, parseCall } from './command.ts';
+import { callDaemon, callFlags } from './call.ts';
+import type { Command } from './command.ts';
 
 export const health: Command = {
   name: 'health',
   summary: 'ask the daemon whether it is well',
-  usage: `Usage: credentials-fetcher health [options]
-
-Prints OK when the daemon answers so.
-
-${callOptionsHelp}
-`,
-  async run(argv, terminal) {
+  description: 'Prints OK when the daemon answers so.',
+  flags: callFlags,
+  async run(parsed, terminal) {
     await callDaemon(
-      parseCall(argv, {}, 0),
+      parsed,
       terminal,
       (client) => client.health(),
       (result) => `${result.status}\n`,

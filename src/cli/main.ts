@@ -1,27 +1,42 @@
 /** The program `credentials-fetcher`: picks the command, turns errors into words and exit codes. */
 import { nearest, UsageError } from '../flags.ts';
-import type { Command } from './command.ts';
+import { asksForHelp, type Command, parseCommand, usage } from './command.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Each command is loaded when it is the one: gRPC is not needed to list a ticket cache. */
-const commands: Record<string, () => Promise<Command>> = {
+type Loader = () => Promise<Command>;
+
+/** All that speaks Kerberos itself is one part of the program, compiled when the first of it is asked for. */
+const tools = () => import('./tools.ts');
+
+/** Each command is loaded when it is the one: gRPC is not needed to list a ticket cache, nor Kerberos to ask for health. */
+export const commands: Readonly<Record<string, Loader>> = {
   health: async () => (await import('./health.ts')).health,
   add: async () => (await import('./add.ts')).add,
   renew: async () => (await import('./renew.ts')).renew,
   delete: async () => (await import('./delete.ts')).deleteLease,
   status: async () => (await import('./status.ts')).status,
-  klist: async () => (await import('./klist.ts')).klist,
+  kinit: async () => (await tools()).kinit,
+  klist: async () => (await tools()).klist,
+  kvno: async () => (await tools()).kvno,
+  kdestroy: async () => (await tools()).kdestroy,
+  kswitch: async () => (await tools()).kswitch,
+  keytab: async () => (await tools()).keytab,
+  completion: async () => (await import('./completion.ts')).completionOf(allCommands),
 };
+
+/** Every command, in the order of the table. */
+export function allCommands(): Promise<Command[]> {
+  return Promise.all(Object.values(commands).map((load) => load()));
+}
 
 /** Exit codes; scripts may rely on them. */
 export const exitCode = { OK: 0, FAILED: 1, USAGE: 2, TEMPORARY: 3 } as const;
 
 async function overview(): Promise<string> {
-  const loaded = await Promise.all(Object.values(commands).map((load) => load()));
-  const rows = loaded.map((command) => `  ${command.name.padEnd(8)}${command.summary}`);
+  const rows = (await allCommands()).map((command) => `  ${command.name.padEnd(12)}${command.summary}`);
   return `Usage: credentials-fetcher COMMAND [options]
 
-The client of credentials-fetcherd.
+The client of credentials-fetcherd, and the Kerberos commands that a minimal image lacks.
 
 Commands:
 ${rows.join('\n')}
@@ -56,8 +71,8 @@ export async function main(argv: readonly string[], terminal: Terminal): Promise
       throw new UsageError(`unknown command ${name}${near ? `, did you mean ${near}?` : ''}`);
     }
     const command = await load();
-    if (rest.includes('-h') || rest.includes('--help')) terminal.out(command.usage);
-    else await command.run(rest, terminal);
+    if (asksForHelp(command, rest)) terminal.out(usage(command));
+    else return (await command.run(parseCommand(command, rest), terminal)) ?? exitCode.OK;
     return exitCode.OK;
   } catch (e) {
     return explain(e, terminal);
@@ -65,11 +80,12 @@ export async function main(argv: readonly string[], terminal: Terminal): Promise
 }
 
 function explain(e: unknown, terminal: Terminal): number {
-  if (e instanceof UsageError) {
-    terminal.err(`credentials-fetcher: ${e.message}\nRun with --help to see options\n`);
+  const { message, code, temporary } = e as { message?: string; code?: string; temporary?: boolean };
+  // By name: the part that is compiled late has a class of its own.
+  if ((e as Error).name === 'UsageError') {
+    terminal.err(`credentials-fetcher: ${message}\nRun with --help to see options\n`);
     return exitCode.USAGE;
   }
-  const { message, code, temporary } = e as { message?: string; code?: string; temporary?: boolean };
   terminal.err(`credentials-fetcher: ${message ?? String(e)}${code ? ` (${code})` : ''}\n`);
-  return temporary ? exitCode.TEMPORARY : exitCode.FAILED;
+  return temporary || ['UNREACHABLE', 'TIMEOUT'].includes(code ?? '') ? exitCode.TEMPORARY : exitCode.FAILED;
 }

@@ -1,28 +1,13 @@
-import {
-  type Command,
-  callDaemon,
-  callOptionsHelp,
-  lines,
-  parseCall,
-  required,
-  text,
-  userOptions,
-  userOptionsHelp,
-} from './command.ts';
+import { callDaemon, callFlags, userFlags } from './call.ts';
+import { type Command, lines, required, text } from './command.ts';
 import { readPassword } from './terminal.ts';
 
 export const renew: Command = {
   name: 'renew',
   summary: 'fetch new tickets for every lease that a user made',
-  usage: `Usage: credentials-fetcher renew --username NAME --domain DOMAIN [options]
-
-Prints the ticket caches that were replaced.
-
-${userOptionsHelp}
-${callOptionsHelp}
-`,
-  async run(argv, terminal) {
-    const parsed = parseCall(argv, userOptions, 0);
+  description: `Needs --username and --domain. Prints the ticket caches that were replaced.`,
+  flags: { ...userFlags, ...callFlags },
+  async run(parsed, terminal) {
     const user = { username: required(parsed, 'username'), domain: required(parsed, 'domain') };
     const password = await readPassword(text(parsed, 'password-file'), terminal);
     await callDaemon(

@@ -2,24 +2,22 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client, Lease, Ticket } from '../client/index.ts';
 import { UsageError } from '../flags.ts';
-import { type Command, callDaemon, callOptionsHelp, parseCall, text } from './command.ts';
+import { callDaemon, callFlags } from './call.ts';
+import { type Command, text } from './command.ts';
 
 type StatusAnswer = Awaited<ReturnType<Client['status']>>;
 
 export const status: Command = {
   name: 'status',
   summary: "show the daemon's leases and how long their tickets live",
-  usage: `Usage: credentials-fetcher status [options]
-
-A line a ticket: the account, a bar of the life that is left of it, who reads its password, what the
-daemon does next, and under it what went wrong last.
-
-  -w, --watch               show it again and again, until interrupted
-      --interval SECONDS    how often, with --watch [2]
-${callOptionsHelp}
-`,
-  async run(argv, terminal) {
-    const parsed = parseCall(argv, { watch: { type: 'boolean', short: 'w' }, interval: { type: 'string' } }, 0);
+  description: `A line a ticket: the account, a bar of the life that is left of it, who reads its password, what the
+daemon does next, and under it what went wrong last.`,
+  flags: {
+    watch: { type: 'boolean', short: 'w', help: 'show it again and again, until interrupted' },
+    interval: { type: 'string', value: 'SECONDS', help: 'how often, with --watch [2]' },
+    ...callFlags,
+  },
+  async run(parsed, terminal) {
     const seconds = Number(text(parsed, 'interval') ?? 2);
     if (!(seconds >= 0.1 && seconds <= 3600)) throw new UsageError('--interval must be from 0.1 to 3600 seconds');
     for (;;) {

@@ -31,11 +31,15 @@ export function systemTerminal(): Terminal {
  * otherwise. Never from the command line, which every process on the machine can read. One line end is cut off.
  * @throws UsageError when it is empty
  */
-export async function readPassword(file: string | undefined, terminal: Terminal): Promise<string> {
+export async function readPassword(
+  file: string | undefined,
+  terminal: Terminal,
+  question = 'Password: ',
+): Promise<string> {
   let password: string;
   if (file !== undefined && file !== '-') password = trimLineEnd(await readFile(file, 'utf8'));
   else {
-    const typed = file === undefined ? await terminal.askSecret('Password: ') : undefined;
+    const typed = file === undefined ? await terminal.askSecret(question) : undefined;
     password = typed ?? trimLineEnd(await terminal.readInput());
   }
   if (password === '') throw new UsageError('the password is empty');

@@ -2,36 +2,10 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { main } from '../../src/cli/main.ts';
-import type { Terminal } from '../../src/cli/terminal.ts';
+import { commands } from '../../src/cli/main.ts';
 import { AdError } from '../../src/errors.ts';
 import { credspec, type Running, run, scratchDirectory, tree, user } from '../daemon/fake.ts';
-
-interface Shown {
-  code: number;
-  out: string;
-  err: string;
-}
-
-/** Runs a command line with a terminal that types `typed` when asked and has `input` on its standard input. */
-async function cli(
-  argv: string[],
-  world: { input?: string; typed?: string; env?: Record<string, string> } = {},
-): Promise<Shown> {
-  const shown = { out: '', err: '' };
-  const terminal: Terminal = {
-    env: world.env ?? {},
-    out: (text) => {
-      shown.out += text;
-    },
-    err: (text) => {
-      shown.err += text;
-    },
-    readInput: async () => world.input ?? '',
-    askSecret: async () => world.typed,
-  };
-  return { code: await main(argv, terminal), ...shown };
-}
+import { cli } from './run.ts';
 
 async function withDaemon(t: TestContext): Promise<Running & { socket: string[]; file: string }> {
   const running = await run(t);
@@ -46,10 +20,10 @@ describe('credentials-fetcher', () => {
   test('lists its commands', async () => {
     const { code, out } = await cli(['--help']);
     assert.equal(code, 0);
-    for (const name of ['health', 'add', 'renew', 'delete', 'klist']) assert.ok(out.includes(`  ${name}`), name);
+    for (const name of Object.keys(commands)) assert.ok(out.includes(`  ${name}`), name);
   });
 
-  for (const name of ['health', 'add', 'renew', 'delete', 'klist']) {
+  for (const name of Object.keys(commands)) {
     test(`${name} has a help text`, async () => {
       const { code, out } = await cli([name, '--help']);
       assert.equal(code, 0);
@@ -71,7 +45,17 @@ describe('credentials-fetcher', () => {
     [['add', '--username', 'x', '/dev/null'], /--domain is required/],
     [['renew'], /--username is required/],
     [['delete'], /id of a lease is required/],
-    [['klist'], /name a ticket cache/],
+    [['klist', '-t'], /-t and -K go with -k/],
+    [['klist', '--jsn'], /did you mean --json\?/],
+    [['kinit', '-t', 'x'], /--keytab goes with -k/],
+    [['kinit', '-f', '-F'], /exclude each other/],
+    [['kvno'], /at least one service/],
+    [['kdestroy', '-A', '-c', 'x'], /neither -c nor -p/],
+    [['kswitch'], /one of -c and -p/],
+    [['keytab'], /say what to do/],
+    [['keytab', 'constructor'], /say what to do/],
+    [['keytab', 'merge'], /name the keytabs/],
+    [['completion', 'tcsh'], /name a shell/],
   ];
   for (const [argv, message] of misused) {
     test(`does not accept ${argv.join(' ') || 'nothing'}`, async () => {
@@ -83,7 +67,8 @@ describe('credentials-fetcher', () => {
 
   test('health prints OK', async (t) => {
     const { socket } = await withDaemon(t);
-    assert.deepEqual(await cli(['health', ...socket]), { code: 0, out: 'OK\n', err: '' });
+    const { code, out } = await cli(['health', ...socket]);
+    assert.deepEqual([code, out], [0, 'OK\n']);
   });
 
   test('finds the socket by the environment', async (t) => {

@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { toDer } from '../../src/asn1.ts';
-import { describeCache, formatCache, klist } from '../../src/cli/klist.ts';
+import { describeCache, formatCache, formatKeytab, timeStyle } from '../../src/cli/kerberos/klist-format.ts';
 import type { Credentials } from '../../src/krb5/credentials.ts';
 import { type CCache, writeCCache } from '../../src/krb5/files/ccache.ts';
+import { type KeytabEntry, writeKeytab } from '../../src/krb5/files/keytab.ts';
 import { Ticket } from '../../src/krb5/messages.ts';
 import { ticketFlag } from '../../src/krb5/numbers.ts';
 import { krbtgt, principal, servicePrincipal } from '../../src/krb5/principal.ts';
 import { scratchDirectory } from '../daemon/fake.ts';
 import { mustRun, needs } from '../support/programs.ts';
+import { cli } from './run.ts';
 
 const realm = 'CONTOSO.COM';
 const client = principal(realm, 'WebApp01$');
@@ -42,6 +44,16 @@ const setting: Credentials = {
   ticket: Buffer.from('yes'),
 };
 
+const keytab: KeytabEntry[] = [
+  { principal: client, kvno: 3, type: 18 },
+  { principal: servicePrincipal('HTTP', 'web.contoso.com', realm), kvno: 70_000, type: 23 },
+].map(({ principal, kvno, type }) => ({
+  principal,
+  kvno,
+  timestamp: new Date('2026-11-22T08:00:00Z'),
+  key: { etype: type, value: new Uint8Array(type === 23 ? 16 : 32).fill(7) },
+}));
+
 const cache: CCache = {
   principal: client,
   credentials: [
@@ -62,27 +74,54 @@ const cache: CCache = {
   ],
 };
 
+const C = timeStyle({});
+
+/** Runs `work` in a time zone. */
+async function inZone<T>(t: TestContext, zone: string, work: () => Promise<T>): Promise<T> {
+  const before = process.env.TZ;
+  process.env.TZ = zone;
+  t.after(() => {
+    if (before === undefined) delete process.env.TZ;
+    else process.env.TZ = before;
+  });
+  return work();
+}
+
 describe('klist', () => {
-  test("prints what MIT's klist -ef prints", { skip: needs('klist') }, async (t) => {
-    const path = join(await scratchDirectory(t), 'krb5cc');
-    await writeFile(path, writeCCache(cache), { mode: 0o600 });
-    const theirs = await mustRun('klist', ['-ef', path]);
-    const zone = process.env.TZ;
-    process.env.TZ = 'UTC';
-    t.after(() => {
-      if (zone === undefined) delete process.env.TZ;
-      else process.env.TZ = zone;
+  for (const flags of ['', 'f', 'e', 'ef', 'efa', 'aC', 'A', 'Afe']) {
+    const name = flags === '' ? 'klist' : `klist -${flags}`;
+    test(`prints what MIT's ${name} prints`, { skip: needs('klist') }, async (t) => {
+      const path = join(await scratchDirectory(t), 'krb5cc');
+      await writeFile(path, writeCCache(cache), { mode: 0o600 });
+      const args = flags === '' ? [] : [`-${flags}`];
+      const env = { KRB5CCNAME: path };
+      const theirs = await mustRun('klist', [...args, ...(flags.includes('a') ? ['-n'] : [])], { env });
+      const ours = await inZone(t, 'UTC', () => cli(['klist', ...args], { env }));
+      assert.deepEqual([ours.code, ours.err], [0, '']);
+      assert.equal(ours.out, theirs);
     });
-    // In the C locale klist writes years with two digits, and its columns are narrower for it.
-    const narrow = (text: string): string =>
-      text
-        .replace(/(\d\d\/\d\d\/)20(\d\d)/g, '$1$2')
-        .replace('Valid starting       Expires              S', 'Valid starting     Expires            S');
-    assert.equal(narrow(formatCache(cache, path)), theirs);
+  }
+
+  for (const flags of ['k', 'ke', 'kt', 'kte', 'kteK', 'kK']) {
+    test(`prints what MIT's klist -${flags} prints`, { skip: needs('klist') }, async (t) => {
+      const path = join(await scratchDirectory(t), 'keytab');
+      await writeFile(path, writeKeytab(keytab));
+      const theirs = await mustRun('klist', [`-${flags}`, path]);
+      const ours = await inZone(t, 'UTC', () => cli(['klist', `-${flags}`, path]));
+      assert.equal(ours.out, theirs);
+    });
+  }
+
+  test('writes four digits of the year in other locales than C, as klist does', () => {
+    const shown = formatCache(cache, 'FILE:/x', timeStyle({ LANG: 'en_US.UTF-8' }), {});
+    assert.match(shown, /^Valid starting {7}Expires {14}Service principal$/m);
+    assert.match(shown, /^\d\d\/\d\d\/2026 \d\d:\d\d:\d\d {2}\d/m);
+    const keys = formatKeytab(keytab, 'FILE:/x', timeStyle({ LC_TIME: 'en_US.UTF-8', LANG: 'C' }), { times: true });
+    assert.match(keys, /^KVNO Timestamp {11}Principal\n---- -{19} -{54}\n/m);
   });
 
   test('describes a cache for machines, without keys and settings', () => {
-    const described = describeCache(cache, '/x') as { principal: string; tickets: object[] };
+    const described = describeCache(cache, 'FILE:/x') as { principal: string; tickets: object[] };
     assert.equal(described.principal, 'WebApp01$@CONTOSO.COM');
     assert.deepEqual(described.tickets[0], {
       client: 'WebApp01$@CONTOSO.COM',
@@ -101,27 +140,36 @@ describe('klist', () => {
     const directory = join(await scratchDirectory(t), 'WebApp01');
     await mkdir(directory);
     await writeFile(join(directory, 'krb5cc'), writeCCache(cache));
-    const listed = async (argv: string[], env: Record<string, string>): Promise<string> => {
-      let text = '';
-      const out = (s: string): void => {
-        text += s;
-      };
-      await klist.run(argv, { env, out, err: out, readInput: async () => '', askSecret: async () => undefined });
-      return text;
-    };
-    const expected = formatCache(cache, join(directory, 'krb5cc'));
-    assert.equal(await listed([directory], {}), expected);
-    assert.equal(await listed([], { KRB5CCNAME: `FILE:${directory}/krb5cc` }), expected);
+    const expected = formatCache(cache, `FILE:${directory}/krb5cc`, C, {});
+    assert.equal((await cli(['klist', directory])).out, expected);
+    assert.equal((await cli(['klist'], { env: { KRB5CCNAME: `FILE:${directory}/krb5cc` } })).out, expected);
+  });
+
+  test('shows keys in JSON only when asked', async (t) => {
+    const path = join(await scratchDirectory(t), 'keytab');
+    await writeFile(path, writeKeytab(keytab));
+    const [plain, keys] = [await cli(['klist', '-k', '--json', path]), await cli(['klist', '-kK', '--json', path])];
+    assert.equal(JSON.parse(plain.out).entries[0].key, undefined);
+    assert.equal(JSON.parse(keys.out).entries[0].key, '07'.repeat(32));
   });
 
   test('says which cache is not there', async () => {
-    const nobody = {
-      env: {},
-      out: () => undefined,
-      err: () => undefined,
-      readInput: async () => '',
-      askSecret: async () => undefined,
+    const { code, err } = await cli(['klist', '/dev/null/none']);
+    assert.equal(code, 1);
+    assert.match(err, /No credentials cache found \(filename: \/dev\/null\/none\)/);
+  });
+
+  test('-s says by its exit code alone whether there is a valid ticket', async (t) => {
+    const path = join(await scratchDirectory(t), 'krb5cc');
+    const at = async (endtime: Date) => {
+      const credentials = [credential(krbtgt(realm), { endtime })];
+      await writeFile(path, writeCCache({ principal: client, credentials }));
+      const { code, out, err } = await cli(['klist', '-s', path]);
+      assert.equal(out + err, '');
+      return code;
     };
-    await assert.rejects(klist.run(['/nonexistent'], nobody), /cannot read \/nonexistent/);
+    assert.equal(await at(new Date(Date.now() + 60_000)), 0);
+    assert.equal(await at(new Date(Date.now() - 60_000)), 1);
+    assert.equal((await cli(['klist', '-s', '/dev/null/none'])).code, 1);
   });
 });

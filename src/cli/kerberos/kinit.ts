@@ -1,0 +1,222 @@
+/** Gets and renews ticket-granting tickets, with the flags and words of MIT's kinit. */
+import { userInfo } from 'node:os';
+import { wipe } from '../../bytes.ts';
+import { type ParsedFlags, UsageError } from '../../flags.ts';
+import type { Krb5Config } from '../../krb5/config.ts';
+import type { Credentials } from '../../krb5/credentials.ts';
+import { asExchange } from '../../krb5/exchanges/as.ts';
+import type { ExchangeContext } from '../../krb5/exchanges/context.ts';
+import { renewTicket } from '../../krb5/exchanges/tgs.ts';
+import { type CacheCollection, cacheOf, ownerOf } from '../../krb5/files/ccache-collection.ts';
+import type { CacheHandle } from '../../krb5/files/ccache-file.ts';
+import { kdcOption, nameType } from '../../krb5/numbers.ts';
+import { formatPrincipal, type Principal } from '../../krb5/principal.ts';
+import { type Command, text } from '../command.ts';
+import type { Terminal } from '../terminal.ts';
+import {
+  caches,
+  duration,
+  enterprisePrincipal,
+  kdcOffset,
+  keytabPath,
+  keytabProof,
+  type Proof,
+  passwordProof,
+  permittedEtypes,
+  principalOf,
+  type Session,
+  sessionContext,
+  tgtOf,
+  wipeCache,
+  withSession,
+} from './session.ts';
+
+export const kinit: Command = {
+  name: 'kinit',
+  summary: 'get or renew a ticket-granting ticket',
+  description: `Gets a ticket-granting ticket for PRINCIPAL and puts it into the ticket cache. The password comes from
+--password-file, a prompt, or standard input. Without PRINCIPAL it is the one the cache is of, else
+the user's name in the default realm; with -k the machine's account (NAME$), else the keytab's first.`,
+  flags: {
+    'use-keytab': { type: 'boolean', short: 'k', help: 'prove it with keys of a keytab instead of a password' },
+    keytab: {
+      type: 'string',
+      short: 't',
+      value: 'FILE',
+      completes: 'file',
+      help: 'the keytab, with -k [KRB5_KTNAME, krb5.conf, /etc/krb5.keytab]',
+    },
+    'password-file': {
+      type: 'string',
+      value: 'FILE',
+      completes: 'file',
+      help: 'file with the password, - for standard input',
+    },
+    renew: { type: 'boolean', short: 'R', help: "renew the cache's ticket" },
+    lifetime: { type: 'string', short: 'l', value: 'TIME', help: 'lifetime to ask for, such as 10h [krb5.conf, 24h]' },
+    'renewable-life': {
+      type: 'string',
+      short: 'r',
+      value: 'TIME',
+      help: 'ask for a ticket that can be renewed for so long',
+    },
+    forwardable: { type: 'boolean', short: 'f', help: 'ask for a ticket that may be forwarded' },
+    'not-forwardable': { type: 'boolean', short: 'F', help: 'ask for one that may not' },
+    proxiable: { type: 'boolean', short: 'p', help: 'ask for a ticket that may be proxied' },
+    'not-proxiable': { type: 'boolean', short: 'P', help: 'ask for one that may not' },
+    canonicalize: { type: 'boolean', short: 'C', help: "let the KDC put the account's proper name" },
+    enterprise: { type: 'boolean', short: 'E', help: 'PRINCIPAL is an enterprise name (UPN) such as jo@corp.example' },
+    service: { type: 'string', short: 'S', value: 'SERVICE', help: 'get a first ticket for this service instead' },
+    cache: {
+      type: 'string',
+      short: 'c',
+      value: 'NAME',
+      completes: 'file',
+      help: 'ticket cache [KRB5CCNAME, krb5.conf, /tmp/krb5cc_UID]',
+    },
+    verbose: { type: 'boolean', short: 'V', help: 'say what is done' },
+  },
+  operands: { synopsis: '[PRINCIPAL]', most: 1, completes: 'word' },
+  examples: [
+    'credentials-fetcher kinit -k -t web.keytab HTTP/web.corp.example',
+    'credentials-fetcher kinit -r 7d jo@CORP.EXAMPLE',
+  ],
+  async run(parsed, terminal) {
+    const { flags } = parsed;
+    if (flags.keytab !== undefined && !flags['use-keytab']) throw new UsageError('--keytab goes with -k');
+    if (flags['use-keytab'] && flags['password-file'] !== undefined)
+      throw new UsageError('-k and --password-file exclude each other');
+    for (const flag of ['forwardable', 'proxiable'])
+      if (flags[flag] && flags[`not-${flag}`]) throw new UsageError(`--${flag} and --not-${flag} exclude each other`);
+    await withSession(terminal, async (session) => {
+      const collection = caches(text(parsed, 'cache'), session.config, terminal);
+      const say = (line: string): void => {
+        if (flags.verbose) terminal.err(`${line}\n`);
+      };
+      if (flags.renew) await renewCache(session, collection, parsed, say);
+      else await logOn(session, collection, parsed, terminal, say);
+    });
+  },
+};
+
+async function renewCache(
+  session: Session,
+  collection: CacheCollection,
+  parsed: ParsedFlags,
+  say: (line: string) => void,
+): Promise<void> {
+  const cache = await collection.primary();
+  say(`Using default cache: ${residual(cache)}`);
+  const content = await cache.read();
+  try {
+    const tgt = tgtOf(content);
+    if (!tgt) throw new UsageError(`${cache.name} holds no ticket-granting ticket to renew`);
+    const life = duration(parsed, 'lifetime');
+    const context = sessionContext(session, life === undefined ? {} : { life });
+    const renewed = await renewTicket(context, tgt);
+    await store(cache, content.principal, renewed, context);
+    say('Authenticated to Kerberos v5');
+  } finally {
+    wipeCache(content);
+  }
+}
+
+async function logOn(
+  session: Session,
+  collection: CacheCollection,
+  parsed: ParsedFlags,
+  terminal: Terminal,
+  say: (line: string) => void,
+): Promise<void> {
+  const { config } = session;
+  const given = parsed.positionals[0];
+  const named =
+    given === undefined
+      ? undefined
+      : parsed.flags.enterprise
+        ? enterprisePrincipal(given, config)
+        : principalOf(given, config);
+  const primary = await collection.primary();
+  const proof = await prove(named, primary, parsed, config, terminal);
+  const { principal, secret } = proof;
+  try {
+    const { cache, fresh } = await cacheFor(collection, primary, principal);
+    say(
+      `Using ${fresh ? 'new' : parsed.flags.cache === undefined ? 'default' : 'specified'} cache: ${residual(cache)}`,
+    );
+    say(`Using principal: ${formatPrincipal(principal)}`);
+    if (parsed.flags['use-keytab']) say(`Using keytab: ${keytabPath(text(parsed, 'keytab'), config, terminal)}`);
+    const [life, renew] = [duration(parsed, 'lifetime'), duration(parsed, 'renewable-life')];
+    const context = sessionContext(session, { ...(life && { life }), ...(renew && { renew }) });
+    const service = text(parsed, 'service');
+    const ticket = await asExchange(context, {
+      client: principal,
+      secret,
+      kdcOptions: options(parsed, config, principal, renew),
+      ...(service !== undefined && { server: principalOf(service, { ...config, defaultRealm: principal.realm }) }),
+    });
+    await store(cache, ticket.client, ticket, context);
+    if (collection.switchable) await collection.switchTo(cache);
+    say('Authenticated to Kerberos v5');
+  } finally {
+    secret.destroy();
+  }
+}
+
+/** Who logs on, and with what. */
+async function prove(
+  named: Principal | undefined,
+  cache: CacheHandle,
+  parsed: ParsedFlags,
+  config: Krb5Config,
+  terminal: Terminal,
+): Promise<Proof> {
+  const permitted = permittedEtypes(config);
+  if (parsed.flags['use-keytab'])
+    return keytabProof(keytabPath(text(parsed, 'keytab'), config, terminal), named, permitted);
+  const principal = named ?? (await ownerOf(cache)) ?? principalOf(userInfo().username, config);
+  return passwordProof(principal, text(parsed, 'password-file'), terminal, permitted);
+}
+
+/** In a collection: the principal's own cache, else the primary if nobody has it yet, else a new one. */
+async function cacheFor(
+  collection: CacheCollection,
+  primary: CacheHandle,
+  principal: Principal,
+): Promise<{ cache: CacheHandle; fresh: boolean }> {
+  if (!collection.switchable) return { cache: primary, fresh: false };
+  const own = await cacheOf(collection, principal);
+  if (own) return { cache: own, fresh: false };
+  const taken = (await collection.list()).some((cache) => cache.name === primary.name);
+  return taken ? { cache: await collection.create(), fresh: true } : { cache: primary, fresh: false };
+}
+
+function options(parsed: ParsedFlags, config: Krb5Config, client: Principal, renew: number | undefined): number {
+  const { flags } = parsed;
+  const chosen = (flag: 'forwardable' | 'proxiable'): boolean =>
+    !flags[`not-${flag}`] && (Boolean(flags[flag]) || config[flag]);
+  const canonicalize = flags.canonicalize || config.canonicalize || client.nameType === nameType.ENTERPRISE;
+  return (
+    kdcOption.RENEWABLE_OK |
+    (chosen('forwardable') ? kdcOption.FORWARDABLE : 0) |
+    (chosen('proxiable') ? kdcOption.PROXIABLE : 0) |
+    (canonicalize ? kdcOption.CANONICALIZE : 0) |
+    (renew || config.renewLifetimeSeconds > 0 ? kdcOption.RENEWABLE : 0)
+  );
+}
+
+async function store(
+  cache: CacheHandle,
+  owner: Principal,
+  ticket: Credentials,
+  context: ExchangeContext,
+): Promise<void> {
+  try {
+    await cache.write({ principal: owner, kdcOffset: kdcOffset(context), credentials: [ticket] });
+  } finally {
+    wipe(ticket.key.value);
+  }
+}
+
+/** A cache's name without its type, as kinit prints it. */
+const residual = (cache: CacheHandle): string => cache.name.replace(/^[A-Z]+:/, '');

@@ -1,0 +1,7 @@
+/** The commands that speak Kerberos themselves: one part of the built program, compiled when one of them is called. */
+export { kdestroy } from './kerberos/kdestroy.ts';
+export { keytab } from './kerberos/keytab.ts';
+export { kinit } from './kerberos/kinit.ts';
+export { klist } from './kerberos/klist.ts';
+export { kswitch } from './kerberos/kswitch.ts';
+export { kvno } from './kerberos/kvno.ts';

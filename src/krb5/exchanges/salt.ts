@@ -1,0 +1,64 @@
+/** What a KDC tells anyone about a client's keys: encryption types, salts and parameters (RFC 4120 5.2.7.5). */
+import { fromDer, toDer } from '../../asn1.ts';
+import { AdError } from '../../errors.ts';
+import { AsRep, AsReq, EtypeInfo2, KdcReqBody, KrbError, type PaData, toPrincipalName } from '../messages.ts';
+import { krbError, msgType, paType } from '../numbers.ts';
+import { formatPrincipal, krbtgt, type Principal } from '../principal.ts';
+import type { KeyHint } from '../secret.ts';
+import { wholeSeconds } from './as.ts';
+import { type ExchangeContext, kdcNow, newNonce } from './context.ts';
+import { krbErrorToAdError, methodData } from './errors.ts';
+
+export interface KeyRecipes {
+  /** In the KDC's order; of permitted types only. */
+  readonly hints: readonly KeyHint[];
+  /** The KDC's time minus this host's, ms; undefined when it did not tell. Nobody vouches for it. */
+  readonly offset: number | undefined;
+  /** `host:port` that answered. */
+  readonly server: string;
+}
+
+/**
+ * Asks without pre-authentication. The answer is not authenticated: a key made by it is proved by a logon.
+ * @throws AdError UNKNOWN_PRINCIPAL, ACCOUNT_DISABLED, ETYPE, KDC_ERROR, UNREACHABLE, TIMEOUT, ABORTED; MalformedError
+ */
+export async function askKeyRecipes(
+  context: ExchangeContext,
+  client: Principal,
+  signal?: AbortSignal,
+): Promise<KeyRecipes> {
+  const now = kdcNow(context);
+  const reqBody = toDer(KdcReqBody, {
+    kdcOptions: 0,
+    cname: toPrincipalName(client),
+    realm: client.realm,
+    sname: toPrincipalName(krbtgt(client.realm)),
+    till: wholeSeconds(now + context.ticketLifetime),
+    rtime: undefined,
+    nonce: newNonce(context.random),
+    etypes: [...context.permittedEtypes],
+  });
+  const request = toDer(AsReq, { pvno: 5, msgType: msgType.AS_REQ, padata: [], reqBody });
+  const { message, server } = await context.transport.exchange(client.realm, request, signal);
+  if (message[0] !== 0x60 + msgType.ERROR) {
+    // An account that needs no pre-authentication: the ticket comes at once, and cannot be opened without the key.
+    const rep = fromDer(AsRep, message);
+    return { hints: hintsIn(context, rep.padata ?? []), offset: undefined, server };
+  }
+  const error = fromDer(KrbError, message);
+  const offset = error.stime.getTime() - context.clock();
+  if (error.errorCode !== krbError.KDC_ERR_PREAUTH_REQUIRED) {
+    const what = `the request for the salt of ${formatPrincipal(client)}`;
+    const refused = krbErrorToAdError(error, { what, realm: client.realm, server });
+    throw new AdError(refused.code, refused.message, { ...refused.details, offset }, refused);
+  }
+  return { hints: hintsIn(context, methodData(error)), offset, server };
+}
+
+function hintsIn(context: ExchangeContext, padata: readonly PaData[]): KeyHint[] {
+  const pa = padata.find((p) => p.padataType === paType.ETYPE_INFO2);
+  const entries = pa ? fromDer(EtypeInfo2, pa.padataValue) : [];
+  return entries
+    .filter((entry) => context.permittedEtypes.includes(entry.etype))
+    .map((entry) => ({ etype: entry.etype, salt: entry.salt, params: entry.s2kparams }));
+}
