@@ -3,45 +3,62 @@
  * ticket share one exchange. One client never sees another's tickets: what is cached lives in the instance.
  */
 import { abortable } from '../async.ts';
-import { wipe } from '../bytes.ts';
+import { hex, wipe } from '../bytes.ts';
 import { AdError } from '../errors.ts';
+import { type Krb5Config, realmOfHost, realmPath } from './config.ts';
 import type { Credentials } from './credentials.ts';
 import { asExchange } from './exchanges/as.ts';
 import { type ContextOptions, type ExchangeContext, exchangeContext, hasFlag, kdcNow } from './exchanges/context.ts';
-import { renewTicket, tgsExchange } from './exchanges/tgs.ts';
-import { ticketFlag } from './numbers.ts';
+import { forwardedTicket, renewTicket, validateTicket } from './exchanges/tgs.ts';
+import { realmServed, serviceTicket, type TicketWish, tgtFor, type Walk } from './exchanges/walk.ts';
+import { kdcOption, ticketFlag } from './numbers.ts';
 import { formatPrincipal, isKrbtgt, krbtgt, type Principal } from './principal.ts';
 import type { Secret } from './secret.ts';
 
 export interface KrbClientOptions extends ContextOptions {
+  /** Whose tickets these are; an `enterprisePrincipal` where the realm is not known for certain. */
   readonly client: Principal;
   /** The client takes the secret over: `close()` destroys it. */
   readonly secret: Secret;
   /** Tickets the client has already, from its ccache; the client takes them over. */
   readonly tickets?: readonly Credentials[];
+  /** Where hosts and realms belong: `[domain_realm]` and `[capaths]`. Without it realms form a tree by their names. */
+  readonly config?: Pick<Krb5Config, 'settings' | 'domainRealm'>;
+}
+
+export interface TicketOptions {
+  /** False: a ticket that its service cannot have forwarded, although the ticket-granting ticket could be. */
+  readonly forwardable?: boolean;
+  /**
+   * The ticket-granting ticket of the user that the service runs as (user-to-user, RFC 4120 3.7): the ticket is sealed
+   * with its session key in place of a long-term key. DER of the Ticket alone, as the service hands it out.
+   */
+  readonly userToUser?: Uint8Array;
+  readonly signal?: AbortSignal;
 }
 
 /** A ticket is replaced when less than this is left of it, ms: it must outlive the work it is fetched for. */
 const MIN_REMAINING = 2 * 60_000;
-/** Realms crossed at most on the way to a service. */
-const MAX_REFERRALS = 10;
 
 export class KrbClient {
   readonly #options: KrbClientOptions;
   readonly #context: ExchangeContext;
-  /** By `server principal`; the client and the flags are the same for all tickets of an instance. */
+  /** By server principal and what was asked beside it; the client is the same for all tickets of an instance. */
   readonly #tickets = new Map<string, Credentials>();
   readonly #running = new Map<string, Promise<Credentials>>();
   readonly #closing = new AbortController();
+  #client: Principal;
 
   constructor(options: KrbClientOptions) {
     this.#options = options;
+    this.#client = options.client;
     this.#context = exchangeContext(options);
     for (const ticket of options.tickets ?? []) this.#tickets.set(formatPrincipal(ticket.server), ticket);
   }
 
+  /** The client as asked for; after a login under the name and realm its KDC knows it by. */
   get client(): Principal {
-    return this.#options.client;
+    return this.#client;
   }
 
   /** What the exchanges of this client share: clock offset, permitted etypes, random. */
@@ -54,38 +71,82 @@ export class KrbClient {
    * @throws as `asExchange`
    */
   login(signal?: AbortSignal): Promise<Credentials> {
-    return this.#cached(krbtgt(this.client.realm), (shared) => this.#login(shared), signal);
+    return this.#cached(formatPrincipal(krbtgt(this.client.realm)), (shared) => this.#login(shared), signal);
   }
 
   async #login(signal: AbortSignal): Promise<Credentials> {
-    return asExchange(this.#context, { client: this.client, secret: this.#options.secret, signal });
+    const tgt = await asExchange(this.#context, { client: this.client, secret: this.#options.secret, signal });
+    this.#client = tgt.client;
+    return this.#store(formatPrincipal(krbtgt(tgt.client.realm)), tgt);
   }
 
   /**
-   * A ticket for a service, by way of other realms' ticket-granting services where the KDC refers there (RFC 6806 8).
-   * @throws as `asExchange` and `tgsExchange`
+   * A ticket for a service, by way of other realms where it is theirs: to the realm its name says, and with realm ''
+   * wherever the KDCs refer to (RFC 6806 section 8).
+   * @throws as `asExchange` and `tgsExchange`; UNKNOWN_SERVICE also where no way leads to its realm
    */
-  ticket(server: Principal, signal?: AbortSignal): Promise<Credentials> {
-    return this.#cached(server, (shared) => this.#viaReferrals(server, shared), signal);
+  ticket(server: Principal, options: TicketOptions | AbortSignal = {}): Promise<Credentials> {
+    const { forwardable, userToUser, signal } = options instanceof AbortSignal ? { signal: options } : options;
+    const wish: TicketWish = {
+      ...(forwardable === false && { without: kdcOption.FORWARDABLE }),
+      ...(userToUser && { kdcOptions: kdcOption.ENC_TKT_IN_SKEY, additionalTicket: userToUser }),
+    };
+    const extra = `${wish.without ?? ''}|${userToUser ? hex(userToUser) : ''}`;
+    const id = extra === '|' ? formatPrincipal(server) : `${formatPrincipal(server)}|${extra}`;
+    return this.#cached(id, async (shared) => serviceTicket(await this.#walk(shared), server, wish), signal);
   }
 
-  async #viaReferrals(server: Principal, signal: AbortSignal): Promise<Credentials> {
-    let tgt = await this.login(signal);
-    for (let hops = 0; hops < MAX_REFERRALS; hops++) {
-      const got = await tgsExchange(this.#context, { tgt, server, signal });
-      if (!isKrbtgt(got.server) || isKrbtgt(server)) return got;
-      if (got.server.components[1] === tgt.server.components[1]) break;
-      tgt = got;
+  /**
+   * A ticket-granting ticket of another realm, by way of those between.
+   * @throws as `ticket`
+   */
+  tgtOf(realm: string, signal?: AbortSignal): Promise<Credentials> {
+    const id = `krbtgt/${realm}`;
+    return this.#cached(id, async (shared) => tgtFor(await this.#walk(shared), realm), signal);
+  }
+
+  async #walk(signal: AbortSignal): Promise<Walk> {
+    const { config } = this.#options;
+    return {
+      context: this.#context,
+      start: await this.login(signal),
+      path: (from, to) => realmPath(config ?? { settings: [] }, from, to),
+      realmOfHost: config && ((host) => realmOfHost(config, host)),
+      held: (realm) => this.#heldTgt(realm),
+      keep: (tgt) => this.#store(formatPrincipal(tgt.server), tgt),
+      signal,
+    };
+  }
+
+  #heldTgt(realm: string): Credentials | undefined {
+    for (const ticket of this.#tickets.values()) {
+      if (isKrbtgt(ticket.server) && realmServed(ticket) === realm && this.#lasts(ticket)) return ticket;
     }
-    throw new AdError('UNKNOWN_SERVICE', `the KDCs refer in circles for ${formatPrincipal(server)}`);
+    return undefined;
   }
 
   /** Extends the ticket-granting ticket. @throws as `tgsExchange`, INVALID_ARGUMENT when it is not renewable */
   async renew(signal?: AbortSignal): Promise<Credentials> {
     const tgt = await this.login(signal);
-    const renewed = await renewTicket(this.#context, tgt, signal);
-    this.#store(krbtgt(this.client.realm), renewed);
-    return renewed;
+    return this.#store(formatPrincipal(tgt.server), await renewTicket(this.#context, tgt, signal));
+  }
+
+  /**
+   * Has a postdated ticket-granting ticket declared valid, once its time has come.
+   * @throws as `tgsExchange`, INVALID_ARGUMENT when it is valid already
+   */
+  async validate(tgt: Credentials, signal?: AbortSignal): Promise<Credentials> {
+    return this.#store(formatPrincipal(tgt.server), await validateTicket(this.#context, tgt, signal));
+  }
+
+  /**
+   * A ticket-granting ticket with a session key of its own, to be handed to a service that shall act for this client
+   * (`sealCredentials` makes the message). It is not kept: the caller wipes it.
+   * @param options forwardable: false keeps the service from handing it on
+   * @throws as `tgsExchange`, INVALID_ARGUMENT when the ticket-granting ticket may not be forwarded
+   */
+  async forward(options: { readonly forwardable?: boolean; readonly signal?: AbortSignal } = {}): Promise<Credentials> {
+    return forwardedTicket(this.#context, await this.login(options.signal), options);
   }
 
   /** Forgets every ticket, so that the next call proves the secret anew. */
@@ -101,28 +162,33 @@ export class KrbClient {
     this.#options.secret.destroy();
   }
 
+  #lasts(ticket: Credentials): boolean {
+    return (
+      ticket.endtime.getTime() - kdcNow(this.#context) > MIN_REMAINING && !hasFlag(ticket.flags, ticketFlag.INVALID)
+    );
+  }
+
   /** One exchange a ticket at a time; it is not tied to the signal of the caller that happened to come first. */
   #cached(
-    server: Principal,
+    id: string,
     fetch: (signal: AbortSignal) => Promise<Credentials>,
     signal?: AbortSignal,
   ): Promise<Credentials> {
-    const id = formatPrincipal(server);
     const held = this.#tickets.get(id);
-    if (held && held.endtime.getTime() - kdcNow(this.#context) > MIN_REMAINING) return Promise.resolve(held);
+    if (held && this.#lasts(held)) return Promise.resolve(held);
     let running = this.#running.get(id);
     if (!running) {
       running = fetch(this.#closing.signal)
-        .then((ticket) => this.#store(server, ticket))
+        .then((ticket) => this.#store(id, ticket))
         .finally(() => this.#running.delete(id));
       this.#running.set(id, running);
     }
     return abortable(running, signal, `getting a ticket for ${id}`);
   }
 
-  #store(server: Principal, ticket: Credentials): Credentials {
+  #store(id: string, ticket: Credentials): Credentials {
     if (this.#closing.signal.aborted) throw this.#closing.signal.reason;
-    this.#tickets.set(formatPrincipal(server), ticket);
+    this.#tickets.set(id, ticket);
     return ticket;
   }
 }

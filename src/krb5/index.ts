@@ -1,6 +1,6 @@
 /** Kerberos V5 for Node in pure TypeScript, `credentials-fetcher/krb5`. */
 export { AdError, type ErrorCode, MalformedError } from '../errors.ts';
-export { isRenewable, KrbClient, type KrbClientOptions } from './client.ts';
+export { isRenewable, KrbClient, type KrbClientOptions, type TicketOptions } from './client.ts';
 export {
   capath,
   type Krb5Config,
@@ -20,7 +20,7 @@ export {
   exchangeContext,
   type Random,
 } from './exchanges/context.ts';
-export { renewTicket, type TgsOptions, tgsExchange } from './exchanges/tgs.ts';
+export { forwardedTicket, renewTicket, type TgsOptions, tgsExchange, validateTicket } from './exchanges/tgs.ts';
 export { writeFileAtomic } from './files/atomic.ts';
 export { type CCache, readCCache, writeCCache } from './files/ccache.ts';
 export { findKeys, type KeytabEntry, readKeytab, writeKeytab } from './files/keytab.ts';

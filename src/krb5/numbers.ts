@@ -64,15 +64,17 @@ export const paType = {
   ETYPE_INFO2: 19,
   FOR_USER: 129,
   PAC_REQUEST: 128,
+  S4U_X509_USER: 130,
   FX_COOKIE: 133,
   FX_FAST: 136,
+  FX_ERROR: 137,
   ENCRYPTED_CHALLENGE: 138,
   REQ_ENC_PA_REP: 149,
   SUPPORTED_ETYPES: 165,
   PAC_OPTIONS: 167,
 } as const;
 
-/** Key usage numbers, RFC 4120 7.5.1 and RFC 4121 section 2. */
+/** Key usage numbers, RFC 4120 7.5.1, RFC 4121 section 2, MS-SFU 2.2, RFC 6113 section 7.6, RFC 6806 section 11. */
 export const keyUsage = {
   AS_REQ_PA_ENC_TIMESTAMP: 1,
   KDC_REP_TICKET: 2,
@@ -88,11 +90,21 @@ export const keyUsage = {
   AP_REP_ENC_PART: 12,
   KRB_PRIV: 13,
   KRB_CRED: 14,
+  KRB_SAFE_CKSUM: 15,
   PAC_SIGNATURE: 17,
   GSS_ACCEPTOR_SEAL: 22,
   GSS_ACCEPTOR_SIGN: 23,
   GSS_INITIATOR_SEAL: 24,
   GSS_INITIATOR_SIGN: 25,
+  PA_S4U_X509_USER_REQUEST: 26,
+  PA_S4U_X509_USER_REPLY: 27,
+  FAST_REQ_CHKSUM: 50,
+  FAST_ENC: 51,
+  FAST_REP: 52,
+  FAST_FINISHED: 53,
+  ENC_CHALLENGE_CLIENT: 54,
+  ENC_CHALLENGE_KDC: 55,
+  AS_REQ: 56,
 } as const;
 
 /** KDC options, RFC 4120 5.4.1, as masks over 32 bits with bit 0 the most significant; CANONICALIZE from RFC 6806. */

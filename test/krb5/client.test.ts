@@ -2,19 +2,23 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { deferred } from '../../src/async.ts';
-import { KrbClient } from '../../src/krb5/client.ts';
+import { KrbClient, type KrbClientOptions } from '../../src/krb5/client.ts';
+import { parseKrb5Conf } from '../../src/krb5/config.ts';
 import { Key } from '../../src/krb5/crypto/index.ts';
 import { nameType } from '../../src/krb5/numbers.ts';
 import { formatPrincipal, principal, servicePrincipal } from '../../src/krb5/principal.ts';
 import { KeySecret } from '../../src/krb5/secret.ts';
-import { asReply, FakeKdc, type SeenRequest, tgsReply } from '../support/fake-kdc.ts';
+import { asReply, errorReply, FakeKdc, type SeenRequest, tgsReply } from '../support/fake-kdc.ts';
 
 const REALM = 'A.TEST';
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
 const key = Key.generate(18);
 const server = servicePrincipal('ldap', 'dc1.b.test', REALM);
 
-const clientOf = (kdc: FakeKdc, more: { clock?: () => number; name?: string } = {}) =>
+const clientOf = (
+  kdc: FakeKdc,
+  more: { clock?: () => number; name?: string; config?: NonNullable<KrbClientOptions['config']> } = {},
+) =>
   new KrbClient({
     transport: kdc,
     clock: () => NOW,
@@ -66,6 +70,87 @@ describe('referrals', () => {
     );
     await assert.rejects(clientOf(kdc).ticket(server), { code: 'UNKNOWN_SERVICE' });
     assert.ok(kdc.requests.length <= 11, `${kdc.requests.length}`);
+  });
+});
+
+describe('realms whose KDC refers nobody', () => {
+  /** Realms that share a key; every KDC serves its own realm, and knows hosts of its domain alone. */
+  const sharing = (...pairs: readonly string[]) =>
+    new FakeKdc((request) => {
+      if (request.kind === 'AS') return asReply(request, key, NOW);
+      const [service, name] = request.body.sname!.nameString;
+      const known =
+        service === 'krbtgt' ? pairs.includes(`${request.realm}>${name}`) : name!.endsWith(request.realm.toLowerCase());
+      return known ? tgsReply(request, NOW) : errorReply('KDC_ERR_S_PRINCIPAL_UNKNOWN', NOW);
+    });
+  const asked = (kdc: FakeKdc) => kdc.requests.map((r) => `${r.realm} ${r.body.sname!.nameString.join('/')}`);
+  const http = (host: string, realm: string) => servicePrincipal('HTTP', host, realm);
+
+  test('are walked up and down the tree of their names', async () => {
+    const kdc = sharing('X.A.TEST>A.TEST', 'A.TEST>Y.A.TEST');
+    const client = new KrbClient({
+      transport: kdc,
+      clock: () => NOW,
+      client: principal('X.A.TEST', 'alice'),
+      secret: new KeySecret([{ etype: 18, value: key.value }]),
+    });
+    const got = await client.ticket(http('web.y.a.test', 'Y.A.TEST'));
+    assert.equal(formatPrincipal(got.server), 'HTTP/web.y.a.test@Y.A.TEST');
+    assert.deepEqual(asked(kdc).slice(1), [
+      'X.A.TEST krbtgt/Y.A.TEST',
+      'X.A.TEST krbtgt/A.TEST',
+      'A.TEST krbtgt/Y.A.TEST',
+      'Y.A.TEST HTTP/web.y.a.test',
+    ]);
+  });
+
+  test('are asked once for a ticket-granting ticket that lasts', async () => {
+    const kdc = sharing('A.TEST>B.TEST');
+    const client = clientOf(kdc);
+    await client.ticket(http('one.b.test', 'B.TEST'));
+    await client.ticket(http('two.b.test', 'B.TEST'));
+    assert.deepEqual(asked(kdc).slice(1), ['A.TEST krbtgt/B.TEST', 'B.TEST HTTP/one.b.test', 'B.TEST HTTP/two.b.test']);
+  });
+
+  test("are found by the host's domain when the name says no realm", async () => {
+    const kdc = sharing('A.TEST>B.TEST');
+    await clientOf(kdc).ticket(http('web.b.test', ''));
+    assert.deepEqual(asked(kdc).slice(1), ['A.TEST HTTP/web.b.test', 'A.TEST krbtgt/B.TEST', 'B.TEST HTTP/web.b.test']);
+  });
+
+  test('are found by [domain_realm] first', async () => {
+    const kdc = sharing('A.TEST>B.TEST');
+    const config = parseKrb5Conf('[domain_realm]\n .b.test = B.TEST');
+    await clientOf(kdc, { config }).ticket(http('web.b.test', ''));
+    assert.deepEqual(asked(kdc).slice(1), ['A.TEST krbtgt/B.TEST', 'B.TEST HTTP/web.b.test']);
+  });
+
+  test("that cannot be reached leave the KDC's own word", async () => {
+    const kdc = sharing();
+    await assert.rejects(clientOf(kdc).ticket(http('web.b.test', '')), {
+      code: 'UNKNOWN_SERVICE',
+      message: /S_PRINCIPAL_UNKNOWN.*HTTP/,
+    });
+  });
+
+  test('are not entered by a ticket another realm claims to have made', async () => {
+    const kdc = new FakeKdc((request) =>
+      request.kind === 'AS' ? asReply(request, key, NOW) : tgsReply(request, NOW, { part: { srealm: 'EVIL.TEST' } }),
+    );
+    await assert.rejects(clientOf(kdc).ticket(http('web.b.test', 'B.TEST')), { code: 'REPLY_REJECTED' });
+  });
+
+  test('that lead back to where we were end', async () => {
+    const kdc = new FakeKdc((request) => {
+      if (request.kind === 'AS') return asReply(request, key, NOW);
+      const to = request.realm === 'A.TEST' ? 'B.TEST' : 'A.TEST';
+      return tgsReply(request, NOW, { part: { sname: { nameType: 2, nameString: ['krbtgt', to] } } });
+    });
+    await assert.rejects(clientOf(kdc).ticket(http('web.c.test', 'C.TEST')), {
+      code: 'UNKNOWN_SERVICE',
+      message: /circles/,
+    });
+    assert.ok(kdc.requests.length < 10, `${kdc.requests.length}`);
   });
 });
 

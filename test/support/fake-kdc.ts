@@ -74,6 +74,8 @@ export interface ErrorParts {
   readonly stime?: Date;
   readonly eText?: string;
   readonly eData?: Uint8Array;
+  /** The client's realm as the KDC knows it. */
+  readonly crealm?: string;
 }
 
 export function errorReply(code: keyof typeof krbError | number, now: number, parts: ErrorParts = {}): Uint8Array {

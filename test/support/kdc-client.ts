@@ -1,6 +1,6 @@
 /** A Kerberos client for tests against one KDC at a known port. */
 import { utf8 } from '../../src/bytes.ts';
-import { KrbClient } from '../../src/krb5/client.ts';
+import { KrbClient, type KrbClientOptions } from '../../src/krb5/client.ts';
 import { DEFAULT_ETYPES } from '../../src/krb5/crypto/index.ts';
 import type { ContextOptions } from '../../src/krb5/exchanges/context.ts';
 import { Locator } from '../../src/krb5/network/locate.ts';
@@ -16,7 +16,18 @@ export function localTransport(port: number): TcpTransport {
   return new TcpTransport({ resolver, locator, kdcs: () => [{ host: '127.0.0.1', port }] });
 }
 
-export interface TestClientOptions extends Partial<ContextOptions> {
+/** A transport to one KDC a realm, each on 127.0.0.1. */
+export function realmsTransport(...realms: readonly { readonly realm: string; readonly port: number }[]): TcpTransport {
+  const resolver = new DnsResolver();
+  const locator = new Locator({ resolver, clock: Date.now });
+  const kdcs = (name: string) => {
+    const found = realms.find(({ realm }) => realm === name);
+    return found && [{ host: '127.0.0.1', port: found.port }];
+  };
+  return new TcpTransport({ resolver, locator, kdcs });
+}
+
+export interface TestClientOptions extends Partial<ContextOptions>, Pick<KrbClientOptions, 'config'> {
   readonly port: number;
   readonly realm: string;
   readonly name: string;

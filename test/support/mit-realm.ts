@@ -37,6 +37,8 @@ export interface MitRealmOptions {
   readonly kdcDefaults?: readonly string[];
   /** Lines for [libdefaults] of krb5.conf. */
   readonly libdefaults?: readonly string[];
+  /** Lines for the end of krb5.conf, which KDC and clients share: [capaths], [domain_realm] of other realms … */
+  readonly krb5Conf?: readonly string[];
 }
 
 export interface MitRealm {
@@ -88,7 +90,7 @@ export async function startMitRealm(options: MitRealmOptions = {}): Promise<MitR
     await writeFile(
       env.KRB5_CONFIG,
       `[libdefaults]\n  ${libdefaults.join('\n  ')}\n[realms]\n  ${realm} = {\n    kdc = 127.0.0.1:${port}\n  }\n` +
-        `[domain_realm]\n  .${domain} = ${realm}\n  ${domain} = ${realm}\n`,
+        `[domain_realm]\n  .${domain} = ${realm}\n  ${domain} = ${realm}\n${lines(options.krb5Conf ?? [])}`,
     );
     const settings = [
       `database_name = ${at('principal')}`,

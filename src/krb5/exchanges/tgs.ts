@@ -1,10 +1,21 @@
-/** The ticket-granting service exchange, RFC 4120 3.3: service tickets, referrals' next hop, renewal. */
+/** The ticket-granting service exchange, RFC 4120 3.3: service tickets, referrals' next hop, renewal, forwarding. */
 import { fromDer, toDer } from '../../asn1.ts';
 import { wipe } from '../../bytes.ts';
 import { AdError, isAdError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
 import { etypeName, Key, profileOf } from '../crypto/index.ts';
-import { EncTgsRepPart, KdcReqBody, KrbError, TgsRep, TgsReq, toPrincipalName } from '../messages.ts';
+import {
+  type EncKdcRepPart,
+  EncTgsRepPart,
+  type HostAddress,
+  type KdcRep,
+  KdcReqBody,
+  KrbError,
+  type PaData,
+  TgsRep,
+  TgsReq,
+  toPrincipalName,
+} from '../messages.ts';
 import { kdcOption, keyUsage, krbError, msgType, paType, ticketFlag } from '../numbers.ts';
 import { formatPrincipal, type Principal } from '../principal.ts';
 import { buildApReq } from './ap.ts';
@@ -17,9 +28,34 @@ export interface TgsOptions {
   /** A ticket for the ticket-granting service of the realm that is asked. */
   readonly tgt: Credentials;
   readonly server: Principal;
-  /** Bits of kdcOption beside CANONICALIZE. */
+  /** Bits of kdcOption beside CANONICALIZE and those the ticket-granting ticket hands on. */
   readonly kdcOptions?: number;
+  /** Bits of kdcOption that the ticket shall not have although the ticket-granting ticket does. */
+  readonly without?: number;
+  /** Addresses the ticket is good for; default: any. */
+  readonly addresses?: readonly HostAddress[];
+  /** RFC 4120 5.4.1 additional-tickets: whose session key seals the ticket, or in whose client's name it shall be. */
+  readonly additionalTicket?: Uint8Array;
+  /** Further pre-authentication data, made for one request. */
+  readonly padata?: (request: TgsRequestKeys) => readonly PaData[];
+  /** Whom the ticket names when it is not the client of `tgt` (S4U). */
+  readonly subject?: Subject;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** What pre-authentication data of a TGS-REQ is bound to. The keys are those of one exchange. */
+export interface TgsRequestKeys {
+  readonly nonce: number;
+  readonly sessionKey: Key;
+  readonly subkey: Key;
+}
+
+export interface Subject {
+  readonly client: Principal;
+  /** Looks at a reply that passed all other checks. @throws AdError REPLY_REJECTED */
+  readonly check?: (reply: KdcRep, part: EncKdcRepPart, request: TgsRequestKeys, server: string) => void;
+  /** True where the KDC may answer with the account's own name for the one asked. */
+  readonly mayRename?: boolean;
 }
 
 /**
@@ -59,6 +95,32 @@ export async function renewTicket(
   return tgsExchange(context, { tgt, server: tgt.server, kdcOptions: kdcOption.RENEW, signal });
 }
 
+/** Has the KDC declare a postdated ticket-granting ticket valid, once its time has come (RFC 4120 2.4). */
+export async function validateTicket(
+  context: ExchangeContext,
+  tgt: Credentials,
+  signal?: AbortSignal,
+): Promise<Credentials> {
+  if (!hasFlag(tgt.flags, ticketFlag.INVALID)) {
+    throw new AdError('INVALID_ARGUMENT', `the ticket of ${formatPrincipal(tgt.client)} is valid already`);
+  }
+  return tgsExchange(context, { tgt, server: tgt.server, kdcOptions: kdcOption.VALIDATE, signal });
+}
+
+/** A ticket-granting ticket to hand to another host (RFC 4120 2.6): good from there, with a session key of its own. */
+export async function forwardedTicket(
+  context: ExchangeContext,
+  tgt: Credentials,
+  options: { readonly forwardable?: boolean; readonly signal?: AbortSignal | undefined } = {},
+): Promise<Credentials> {
+  if (!hasFlag(tgt.flags, ticketFlag.FORWARDABLE)) {
+    throw new AdError('INVALID_ARGUMENT', `the ticket of ${formatPrincipal(tgt.client)} may not be forwarded`);
+  }
+  const without = options.forwardable === false ? kdcOption.FORWARDABLE : 0;
+  const { signal } = options;
+  return tgsExchange(context, { tgt, server: tgt.server, kdcOptions: kdcOption.FORWARDED, without, signal });
+}
+
 type Outcome = { credentials: Credentials } | { error: KrbError; server: string };
 
 async function askOnce(context: ExchangeContext, options: TgsOptions): Promise<Outcome> {
@@ -67,6 +129,7 @@ async function askOnce(context: ExchangeContext, options: TgsOptions): Promise<O
   const subkey = Key.generate(tgt.key.etype, context.random);
   try {
     const body = requestBody(context, options);
+    const keys = { nonce: body.nonce, sessionKey, subkey };
     const reqBody = toDer(KdcReqBody, body);
     const { message: apReq } = buildApReq({
       credentials: tgt,
@@ -80,31 +143,38 @@ async function askOnce(context: ExchangeContext, options: TgsOptions): Promise<O
         checksum: sessionKey.checksum(keyUsage.TGS_REQ_AUTHENTICATOR_CKSUM, reqBody),
       },
     });
-    const padata = [{ padataType: paType.TGS_REQ, padataValue: apReq }];
+    const padata = [{ padataType: paType.TGS_REQ, padataValue: apReq }, ...(options.padata?.(keys) ?? [])];
     const request = toDer(TgsReq, { pvno: 5, msgType: msgType.TGS_REQ, padata, reqBody });
     const realm = tgt.server.components[1] ?? tgt.server.realm;
     const { message, server } = await context.transport.exchange(realm, request, options.signal);
     if (message[0] === 0x60 + msgType.ERROR) return { error: fromDer(KrbError, message), server };
-    return { credentials: openReply(context, options, body, message, server, sessionKey, subkey) };
+    return { credentials: openReply(context, options, body, message, server, keys) };
   } finally {
     sessionKey.destroy();
     subkey.destroy();
   }
 }
 
+/** What a ticket inherits from the ticket-granting ticket unless told otherwise. */
+const INHERITED = kdcOption.FORWARDABLE | kdcOption.PROXIABLE | kdcOption.RENEWABLE;
+
 function requestBody(context: ExchangeContext, options: TgsOptions): KdcReqBody {
-  const { tgt, server } = options;
-  const renew = hasFlag(options.kdcOptions ?? 0, kdcOption.RENEW);
-  const inherited = tgt.flags & (kdcOption.FORWARDABLE | kdcOption.RENEWABLE);
-  const till = renew ? kdcNow(context) + context.ticketLifetime : tgt.endtime.getTime();
+  const { tgt, server, addresses, additionalTicket } = options;
+  const special = options.kdcOptions ?? 0;
+  const same = hasFlag(special, kdcOption.RENEW | kdcOption.VALIDATE | kdcOption.FORWARDED);
+  const inherited = tgt.flags & INHERITED & ~(options.without ?? 0);
+  const till = hasFlag(special, kdcOption.RENEW) ? kdcNow(context) + context.ticketLifetime : tgt.endtime.getTime();
   return {
-    kdcOptions: (options.kdcOptions ?? 0) | inherited | (renew ? 0 : kdcOption.CANONICALIZE),
+    // The ticket-granting ticket itself is meant by these three: no other name would do.
+    kdcOptions: (special | inherited | (same ? 0 : kdcOption.CANONICALIZE)) >>> 0,
     realm: tgt.server.components[1] ?? tgt.server.realm,
     sname: toPrincipalName(server),
     till: wholeSeconds(till),
     rtime: tgt.renewTill,
     nonce: newNonce(context.random),
     etypes: [...context.tgsEtypes],
+    addresses: addresses && [...addresses],
+    additionalTickets: additionalTicket && [additionalTicket],
   };
 }
 
@@ -114,9 +184,9 @@ function openReply(
   body: KdcReqBody,
   message: Uint8Array,
   server: string,
-  sessionKey: Key,
-  subkey: Key,
+  keys: TgsRequestKeys,
 ): Credentials {
+  const { sessionKey, subkey } = keys;
   const rep = fromDer(TgsRep, message);
   if (rep.pvno !== 5 || rep.msgType !== msgType.TGS_REP) {
     throw new AdError('REPLY_REJECTED', `${server} answered a TGS-REQ with message type ${rep.msgType}`);
@@ -130,8 +200,11 @@ function openReply(
   const clear = decryptReply(rep.encPart.cipher, sessionKey, subkey, server);
   try {
     const part = fromDer(EncTgsRepPart, clear);
-    const { client } = options.tgt;
-    const credentials = verifyReply(context, { kind: 'TGS', body, client, rep, part, server });
+    const { client = options.tgt.client, mayRename } = options.subject ?? {};
+    const verified = verifyReply(context, { kind: 'TGS', body, client, mayRename, rep, part, server });
+    options.subject?.check?.(rep, part, keys, server);
+    const secondTicket = verified.isSkey && options.additionalTicket;
+    const credentials = secondTicket ? { ...verified, secondTicket } : verified;
     return trustsDelegation(options.tgt) ? credentials : withoutDelegation(credentials);
   } finally {
     wipe(clear);

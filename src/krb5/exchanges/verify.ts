@@ -18,8 +18,10 @@ export interface ReplyUnderCheck {
   readonly kind: 'AS' | 'TGS';
   /** The request's body as sent. */
   readonly body: KdcReqBody;
-  /** The client asked for (AS), or the client of the ticket presented (TGS). */
+  /** The client asked for (AS), or the client of the ticket presented (TGS), or whom that one stands in for (S4U). */
   readonly client: Principal;
+  /** True where a TGS may name the client by another name: it found the account by the one given (S4U2Self). */
+  readonly mayRename?: boolean | undefined;
   readonly rep: KdcRep;
   readonly part: EncKdcRepPart;
   readonly server: string;
@@ -40,9 +42,10 @@ export function verifyReply(context: ExchangeContext, reply: ReplyUnderCheck): C
   if (part.nonce !== body.nonce) reject('the nonce is not the one sent');
 
   // "verifies that the cname and crealm in the response match those it requested"; RFC 6806 6 lets the name change
-  // when canonicalisation or an enterprise name was asked for. A TGS never changes the client.
+  // when canonicalisation or an enterprise name was asked for. A TGS never changes the client of the ticket presented.
   const client = fromPrincipalName(rep.cname, rep.crealm);
-  const mayRename = kind === 'AS' && (canonicalize || reply.client.nameType === nameType.ENTERPRISE);
+  const mayRename =
+    reply.mayRename || (kind === 'AS' && (canonicalize || reply.client.nameType === nameType.ENTERPRISE));
   if (!mayRename && !samePrincipal(client, reply.client)) {
     reject(`it is for ${named(client)}, not ${named(reply.client)}`);
   }
@@ -61,8 +64,8 @@ export function verifyReply(context: ExchangeContext, reply: ReplyUnderCheck): C
   const asked = fromPrincipalName(body.sname ?? { nameType: 0, nameString: [] }, body.realm);
   const bothTgs = isKrbtgt(server) && isKrbtgt(asked);
   // An AS may canonicalise krbtgt/DOMAIN to krbtgt/REALM; a TGS may canonicalise a name or refer to another realm.
-  const mayBeOther =
-    kind === 'AS' ? canonicalize && bothTgs : (canonicalize && isSameService(server, asked)) || bothTgs;
+  const mayBeOther = kind === 'AS' ? canonicalize && bothTgs : canonicalize && isSameService(server, asked);
+  // A ticket to another realm comes from the very realm that was asked: another could not have made it.
   const isReferral = kind === 'TGS' && canonicalize && isKrbtgt(server) && server.realm === asked.realm;
   if (!samePrincipal(server, asked) && !mayBeOther && !isReferral) {
     reject(`it is for service ${named(server)}, not ${named(asked)}`);
@@ -94,9 +97,9 @@ export function verifyReply(context: ExchangeContext, reply: ReplyUnderCheck): C
 /** A name from the wire, safe for a message. */
 const named = (p: Principal): string => printable(formatPrincipal(p));
 
-/** Canonicalisation may change a server's realm or the case of its name, not the service itself. */
+/** Canonicalisation may change the case of a server's name and realm, not the service itself. */
 function isSameService(a: Principal, b: Principal): boolean {
-  const lower = (p: Principal) => ({ components: p.components.map((c) => c.toLowerCase()) });
+  const lower = (p: Principal) => ({ components: [p.realm, ...p.components].map((c) => c.toLowerCase()) });
   return sameName(lower(a), lower(b));
 }
 
@@ -116,9 +119,13 @@ function checkTimes(context: ExchangeContext, reply: ReplyUnderCheck, reject: (w
   }
   const start = (part.starttime ?? part.authtime).getTime();
   if (end <= start) reject('the ticket ends before it starts');
-  if (hasFlag(part.flags, ticketFlag.INVALID)) reject('the ticket is not yet valid');
-  const skew = start - kdcNow(context);
-  if (kind === 'AS' && Math.abs(skew) > context.clockSkew) learnOffset(context, start, reply.server);
+  const postdated = kind === 'AS' && hasFlag(body.kdcOptions, kdcOption.POSTDATED);
+  // "If a postdated ticket was requested, the starttime must match"; it is born invalid (RFC 4120 3.1.3).
+  if (postdated && part.starttime?.getTime() !== body.from?.getTime()) reject('it starts at another time than asked');
+  if (!postdated && hasFlag(part.flags, ticketFlag.INVALID)) reject('the ticket is not yet valid');
+  const kdcTime = postdated ? part.authtime.getTime() : start;
+  const skew = kdcTime - kdcNow(context);
+  if (kind === 'AS' && Math.abs(skew) > context.clockSkew) learnOffset(context, kdcTime, reply.server);
   if (kind === 'TGS' && skew > context.clockSkew) reject('the ticket starts in the future');
   if (end <= kdcNow(context) - context.clockSkew) reject('the ticket has expired already');
 }
@@ -144,9 +151,6 @@ export function believableOffset(context: ExchangeContext, kdcTime: number, serv
   return offset;
 }
 
-/** Key usage of the checksum in PA-REQ-ENC-PA-REP (RFC 6806 section 11). */
-const KEY_USAGE_AS_REQ = 56;
-
 /**
  * RFC 6806 section 11: a KDC that sets enc-pa-rep seals a checksum of our AS-REQ into its reply, so that nobody can have
  * altered what we asked for (the etype list above all) nor hidden that the KDC knows the extension.
@@ -156,7 +160,7 @@ export function verifyEncPaRep(part: EncKdcRepPart, replyKey: Key, request: Uint
   if (!hasFlag(part.flags, ticketFlag.ENC_PA_REP)) return;
   const pa = part.encryptedPaData?.find((p) => p.padataType === paType.REQ_ENC_PA_REP);
   const checksum = pa && fromDer(Checksum, pa.padataValue).checksum;
-  if (!checksum || !replyKey.verifyChecksum(KEY_USAGE_AS_REQ, request, checksum)) {
+  if (!checksum || !replyKey.verifyChecksum(keyUsage.AS_REQ, request, checksum)) {
     throw new AdError('REPLY_REJECTED', `AS-REP from ${server} refused: it answers another request than ours`, {
       server,
     });
