@@ -3,9 +3,12 @@ import { fromDer } from '../../asn1.ts';
 import { wipe } from '../../bytes.ts';
 import { isAdError } from '../../errors.ts';
 import { type ParsedFlags, UsageError } from '../../flags.ts';
+import type { Credentials } from '../../krb5/credentials.ts';
 import { etypeByName, etypeName, stringToKey } from '../../krb5/crypto/index.ts';
 import { asExchange } from '../../krb5/exchanges/as.ts';
+import type { ExchangeContext } from '../../krb5/exchanges/context.ts';
 import { askKeyRecipes } from '../../krb5/exchanges/salt.ts';
+import { tgsExchange } from '../../krb5/exchanges/tgs.ts';
 import type { KeytabEntry } from '../../krb5/files/keytab.ts';
 import {
   addEntries,
@@ -15,7 +18,7 @@ import {
   saveKeytab,
   wipeEntries,
 } from '../../krb5/files/keytab-edit.ts';
-import { AsRep } from '../../krb5/messages.ts';
+import { AsRep, Ticket } from '../../krb5/messages.ts';
 import type { KdcTransport } from '../../krb5/network/transport.ts';
 import { msgType } from '../../krb5/numbers.ts';
 import { formatPrincipal, type Principal } from '../../krb5/principal.ts';
@@ -206,22 +209,49 @@ async function recipes(
   if (salt !== undefined && given !== undefined)
     return { hints: (wanted ?? permitted).map((etype) => ({ etype, salt, params: undefined })), kvno: given };
   const asked = { ...sessionContext(session), ...(wanted && { permittedEtypes: wanted }) };
-  const told = await askKeyRecipes(asked, owner);
-  const hints = told.hints.map((hint) => ({ ...hint, salt: salt ?? hint.salt }));
+  const hints = (await allHints(asked, owner)).map((hint) => ({ ...hint, salt: salt ?? hint.salt }));
   if (hints.length === 0)
     throw new UsageError(`the KDC names no key of ${formatPrincipal(owner)} of the types asked for`);
   // A wrong password would make a keytab that fails later, elsewhere: the KDC judges it now.
   const secret = new PasswordSecret(password, defaultSalt(owner), asked.permittedEtypes);
   const tap = tapped(session.transport);
+  let kvno = given;
   try {
     const ticket = await asExchange({ ...asked, transport: tap.transport }, { client: owner, secret, kdcOptions: 0 });
+    kvno ??= tap.kvno() ?? (await kvnoByTicket(asked, ticket, owner));
     wipe(ticket.key.value);
   } finally {
     secret.destroy();
   }
-  const kvno = given ?? tap.kvno();
   if (kvno === undefined) throw new UsageError('the KDC does not tell the key version: give it with --kvno');
   return { hints, kvno };
+}
+
+/** Some KDCs name the strongest type alone: each of the others is asked for by itself. */
+async function allHints(context: ExchangeContext, owner: Principal): Promise<KeyHint[]> {
+  const { hints } = await askKeyRecipes(context, owner);
+  const rest = context.permittedEtypes.filter((etype) => !hints.some((hint) => hint.etype === etype));
+  const alone = rest.map(async (etype) => {
+    try {
+      return (await askKeyRecipes({ ...context, permittedEtypes: [etype] }, owner)).hints;
+    } catch (e) {
+      if (isAdError(e, 'ETYPE', 'KDC_ERROR')) return [];
+      throw e;
+    }
+  });
+  return [...hints, ...(await Promise.all(alone)).flat()];
+}
+
+/** MIT's KDC does not say with which version of the client's key it sealed its reply, but gives tickets for clients. */
+async function kvnoByTicket(context: ExchangeContext, tgt: Credentials, owner: Principal): Promise<number | undefined> {
+  try {
+    const ticket = await tgsExchange(context, { tgt, server: owner });
+    wipe(ticket.key.value);
+    return fromDer(Ticket, ticket.ticket).encPart.kvno;
+  } catch (e) {
+    if (isAdError(e, 'UNKNOWN_SERVICE', 'KDC_ERROR')) return undefined;
+    throw e;
+  }
 }
 
 /** A transport that remembers which version of the client's key the last AS-REP was sealed with. */
