@@ -1,7 +1,9 @@
 /** What the calls do, without gRPC: a lease added, renewed, deleted. */
 import { join } from 'node:path';
+import { AdError } from '../errors.ts';
 import type { FetchedTicket, LeaseEngine } from './engine.ts';
 import { CCACHE } from './file-policy.ts';
+import { WISHES_FIELD } from './file-wishes.ts';
 import type { Lease, LeaseStore, NewLease, NewTicket, StoredTicket } from './leases.ts';
 import type { Log } from './log.ts';
 import type { RequestedAccount } from './requests.ts';
@@ -60,6 +62,7 @@ export function createActions(parts: {
   };
   return {
     async add(wanted, signal, leaseId) {
+      for (const { account } of wanted) checkWishes(account, store.policy({}).wishes);
       const outcomes = await fetch(wanted, signal);
       try {
         signal.throwIfAborted();
@@ -132,6 +135,13 @@ export function createActions(parts: {
   };
 }
 
+/** A wish that is not granted must not be taken for one that is. */
+function checkWishes({ name, files }: RequestedAccount, granted = false): void {
+  if (files === undefined || granted) return;
+  const what = `${WISHES_FIELD} of ${name}: this daemon lets no credential specification choose the files of its lease`;
+  throw new AdError('INVALID_ARGUMENT', `invalid credentialspec fields: ${what}; CF_LEASE_FILES=true would`);
+}
+
 function newTicket(wanted: NewWanted, outcome: WantedOutcome): NewTicket {
   if ('error' in outcome) throw outcome.error;
   const { name, domain, credentialArn, files } = wanted.account;
@@ -162,13 +172,8 @@ function ticketsOf(leases: readonly Lease[], user: UserReader, madeBy: string): 
   );
 }
 
-/** The account of a ticket on disk. */
+/** The account of a ticket on disk. Where the directory had it then is not asked for: it may have been moved. */
 export function accountOf({ record }: StoredTicket): RequestedAccount {
-  const { serviceAccountName, domainName, distinguishedName, credentialArn } = record;
-  return {
-    name: serviceAccountName,
-    domain: domainName,
-    credentialArn,
-    ...(distinguishedName ? { distinguishedName } : {}),
-  };
+  const { serviceAccountName, domainName, credentialArn } = record;
+  return { name: serviceAccountName, domain: domainName, credentialArn };
 }

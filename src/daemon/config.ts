@@ -154,6 +154,7 @@ function configure(around: Surroundings): Configured {
       keytab: get('write-keytab', values.boolean),
       krb5Conf: get('write-krb5-conf', values.boolean),
       ...(secondName !== undefined && { secondName }),
+      wishes: get('lease-files', values.boolean),
     },
   };
   if (problems.length > 0) throw new ConfigError(problems, warnings);

@@ -19,6 +19,11 @@ export interface FilePolicy {
   readonly krb5Conf: boolean;
   /** A second name of the cache, such as `krb5cc_1000`; undefined: none. */
   readonly secondName?: string;
+  /**
+   * Lets credential specifications choose all that for their tickets. Whoever may ask for a lease may then have its ticket
+   * made readable to any user of the host.
+   */
+  readonly wishes: boolean;
 }
 
 /** For the daemon's own user alone, as upstream's: others may go through the directories, but read no ticket. */
@@ -27,6 +32,7 @@ export const DEFAULT_FILE_POLICY: FilePolicy = {
   directory: { mode: 0o755 },
   keytab: false,
   krb5Conf: false,
+  wishes: false,
 };
 
 /** What a lease asks for in the place of the daemon's own policy. */
@@ -39,8 +45,9 @@ export interface FileWishes {
   readonly secondName?: string;
 }
 
-/** The policy of one lease. Its directories stay the daemon's to decide. */
+/** The policy of one lease: what it wishes, where wishes are let through. Its directories stay the daemon's to decide. */
 export function withWishes(policy: FilePolicy, wishes: FileWishes = {}): FilePolicy {
+  if (!policy.wishes) return policy;
   const { keytab, krb5Conf, secondName, ...ccache } = wishes;
   return {
     ...policy,

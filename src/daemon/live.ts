@@ -16,7 +16,7 @@ export interface Live<T> {
 }
 
 export function liveConfig(config: DaemonConfig): Live<DaemonConfig> {
-  const files = viewOf(() => live.current.files, ['ccache', 'directory', 'keytab', 'krb5Conf', 'secondName']);
+  const files = viewOf(() => live.current.files, ['ccache', 'directory', 'keytab', 'krb5Conf', 'secondName', 'wishes']);
   const rest = Object.keys(config).filter((key) => key !== 'files') as (keyof DaemonConfig)[];
   const live: Live<DaemonConfig> = {
     current: config,

@@ -297,12 +297,14 @@ describe('values', () => {
       CF_CCACHE_NAME: 'krb5cc_1000',
       CF_WRITE_KEYTAB: 'yes',
       CF_WRITE_KRB5_CONF: '1',
+      CF_LEASE_FILES: 'yes',
     });
     assert.deepEqual(c.files, {
       ccache: { mode: 0o640, uid: 0, gid: 4294967294 },
       directory: { mode: 0o750, uid: 7, gid: 8 },
       keytab: true,
       krb5Conf: true,
+      wishes: true,
       secondName: 'krb5cc_1000',
     });
     assert.deepEqual([c.socketMode, c.socketGid], [0o600, 9]);

@@ -13,7 +13,7 @@ import { fetchWanted } from '../../src/daemon/wanted.ts';
 import { MalformedError } from '../../src/errors.ts';
 import { parseKrb5Conf } from '../../src/krb5/config.ts';
 import { hasProgram, runProgram } from '../support/programs.ts';
-import { credspec, FakeEngine, scratchDirectory } from './fake.ts';
+import { credspec, FakeEngine, run, scratchDirectory, tree } from './fake.ts';
 
 const withWish = (wishes: unknown, name = 'a') =>
   JSON.stringify({ ...JSON.parse(credspec(name)), CredentialsFetcher: wishes });
@@ -101,12 +101,22 @@ describe('what a credspec wishes for its files', () => {
   });
 
   test('changes the policy of the ticket, and not that of directories', () => {
-    const policy = { ...DEFAULT_FILE_POLICY, ccache: { mode: 0o640, gid: 5 }, keytab: true };
+    const policy = { ...DEFAULT_FILE_POLICY, ccache: { mode: 0o640, gid: 5 }, keytab: true, wishes: true };
     assert.deepEqual(withWishes(policy, { uid: 7, keytab: false, secondName: 'x' }), {
       ...{ ccache: { mode: 0o640, uid: 7, gid: 5 }, directory: { mode: 0o755 } },
-      ...{ keytab: false, krb5Conf: false, secondName: 'x' },
+      ...{ keytab: false, krb5Conf: false, secondName: 'x', wishes: true },
     });
+    assert.deepEqual(withWishes({ ...policy, wishes: false }, { uid: 7 }), { ...policy, wishes: false });
   });
+});
+
+test('a daemon that was not told to let credspecs choose refuses, before it asks anybody', async (t) => {
+  const { client, engine, krbDir } = await run(t);
+  await assert.rejects(client.add({ credspecs: [withWish({ CcacheUid: 1000 })] }), {
+    code: 'INVALID_ARGUMENT',
+    message: /CredentialsFetcher of a: .*CF_LEASE_FILES=true/,
+  });
+  assert.deepEqual([engine.seen.length, await tree(krbDir)], [0, []]);
 });
 
 test('the directory of a lease is writable to the daemon alone, whatever the policy', () => {

@@ -86,7 +86,7 @@ async function openStore(t: TestContext, policy: Partial<FilePolicy> = {}): Prom
   const store = new LeaseStore({
     directory: join(scratch, 'krbdir'),
     log: silentLog,
-    files: { ...DEFAULT_FILE_POLICY, ...policy },
+    files: { ...DEFAULT_FILE_POLICY, wishes: true, ...policy },
   });
   await store.open();
   return store;
@@ -148,7 +148,11 @@ describe('owners of tickets', { skip: noRoot }, () => {
     assert.equal(await owner(join(directories[0]!, 'krb5cc')), '640 1000:7');
     assert.equal(await owner(join(directories[1]!, 'krb5cc')), '600 0:7');
   });
-  const policyWith = (gid: number): FilePolicy => ({ ...DEFAULT_FILE_POLICY, ccache: { mode: 0o600, gid } });
+  const policyWith = (gid: number): FilePolicy => ({
+    ...DEFAULT_FILE_POLICY,
+    ccache: { mode: 0o600, gid },
+    wishes: true,
+  });
 
   test('that cannot be given leave nothing behind, and the error says what is missing', async (t) => {
     const store = await openStore(t, policy);

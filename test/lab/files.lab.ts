@@ -33,7 +33,11 @@ describe('files beside a ticket of a real domain', { skip: status.available ? fa
 
   before(async () => {
     work = await mkdtemp(join(tmpdir(), 'cf-lab-files-'));
-    daemon = await startDaemonProcess({ KRB5_CONFIG: lab.paths.krb5Conf, KRB5_KTNAME: lab.host1.keytab });
+    daemon = await startDaemonProcess({
+      KRB5_CONFIG: lab.paths.krb5Conf,
+      KRB5_KTNAME: lab.host1.keytab,
+      CF_LEASE_FILES: 'true',
+    });
     client = foreignClient(daemon.socket);
   });
   after(async () => {

@@ -151,6 +151,12 @@ export const settings = {
     fallback: 'false',
     help: 'a krb5.conf for the container beside each ticket',
   },
+  'lease-files': {
+    env: 'CF_LEASE_FILES',
+    value: 'BOOL',
+    fallback: 'false',
+    help: 'credspecs may choose owner, mode and files of their tickets',
+  },
   metrics: {
     env: 'CF_METRICS',
     value: 'ADDRESS',
