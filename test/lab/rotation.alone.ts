@@ -4,7 +4,7 @@
  * `lab up --name alone`, `accounts`, `exec node --import tsx --test test/lab/*.alone.ts`, `down`, each with `--name alone`.
  */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -72,7 +72,12 @@ describe('around the roll of a managed password', { skip }, () => {
   async function withDaemon(
     work: (daemon: DaemonProcess, call: ReturnType<typeof foreignClient>['call']) => Promise<void>,
   ) {
-    const daemon = await startDaemonProcess({ ...env, CF_KRB_DIR: krbDir(), KRB5_CONFIG: lab.paths.krb5Conf });
+    const daemon = await startDaemonProcess({
+      ...env,
+      CF_KRB_DIR: krbDir(),
+      KRB5_CONFIG: lab.paths.krb5Conf,
+      CF_WRITE_KEYTAB: 'true',
+    });
     const client = foreignClient(daemon.socket);
     try {
       await work(daemon, client.call);
@@ -94,6 +99,14 @@ describe('around the roll of a managed password', { skip }, () => {
     assert.match(await must('kvno', [`ldap/${lab.dc}`], proof), /kvno = \d+/);
     const who = await must('ldapwhoami', ['-Q', '-Y', 'GSSAPI', '-N', '-H', `ldap://${lab.dc}`], proof);
     assert.equal(who, `u:${lab.netbios}\\${app.name}\n`);
+    assert.match(await accept(directory, cache), /keytab entry valid/);
+  }
+  /** What kvno says of a ticket for the account itself, in the cache or else new, and the keytab of a lease. */
+  const accept = (directory: string, cache: string) =>
+    must('kvno', ['-k', join(directory, 'krb5.keytab'), app.name], { env: { ...env, KRB5CCNAME: cache } });
+  async function keytabVersions(directory: string): Promise<number[]> {
+    const listed = await must('klist', ['-k', join(directory, 'krb5.keytab')], { env });
+    return [...new Set([...listed.matchAll(/^ *(\d+) DailyApp\$@/gm)].map((m) => Number(m[1])))].sort();
   }
   const accountKvno = async () => {
     const out = await must('kvno', [app.name], { env: { ...env, KRB5CCNAME: ccache('reader') } });
@@ -110,7 +123,10 @@ describe('around the roll of a managed password', { skip }, () => {
       const answer = await call('AddNonDomainJoinedKerberosLease', add);
       assert.ok('ok' in answer, JSON.stringify(answer));
       lease = answer.ok;
-      await proveTicket((lease.created_kerberos_file_paths as string[])[0]!);
+      const directory = (lease.created_kerberos_file_paths as string[])[0]!;
+      await proveTicket(directory);
+      assert.deepEqual(await keytabVersions(directory), [1, 2]);
+      await copyFile(join(directory, 'krb5cc'), join(work, 'before'));
     });
     assert.equal(await accountKvno(), 1);
     password = now;
@@ -127,6 +143,10 @@ describe('around the roll of a managed password', { skip }, () => {
       const directory = (lease.created_kerberos_file_paths as string[])[0]!;
       assert.ok((renewed.ok.renewed_kerberos_file_paths as string[]).includes(join(directory, 'krb5cc')));
       await proveTicket(directory);
+      // The blob has no previous password now, yet tickets from before the roll are still about.
+      assert.deepEqual(await keytabVersions(directory), [1, 2]);
+      assert.match(await accept(directory, ccache('before')), /kvno = 1, keytab entry valid/);
+      assert.match(await accept(directory, join(directory, 'krb5cc')), /kvno = 2, keytab entry valid/);
     });
     assert.deepEqual((await read()).current, password.current);
     assert.deepEqual([await accepted(password.current), await accepted(password.previous!)], [true, true]);
