@@ -4,8 +4,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { isFailure } from '../../src/daemon/engine.ts';
+import { type GmsaRef, isFailure } from '../../src/daemon/engine.ts';
 import { DirectoryEngine } from '../../src/daemon/fetch.ts';
+import { readKeytab } from '../../src/krb5/files/keytab.ts';
 import { Locator } from '../../src/krb5/network/locate.ts';
 import { DnsResolver } from '../../src/krb5/network/resolver.ts';
 import { startTestDomain } from '../../src/testdomain/index.ts';
@@ -37,8 +38,8 @@ async function world(t: TestContext) {
     await domain.close();
     await rm(directory, { recursive: true });
   });
-  const fetch = async () => {
-    const accounts = [{ name: 'App', domain: domain.domain }];
+  const fetch = async (more: Pick<GmsaRef, 'keytab' | 'krb5Conf'> = {}) => {
+    const accounts = [{ name: 'App', domain: domain.domain, ...more }];
     const [outcome] = await engine.fetch({
       identity: { kind: 'machine' },
       accounts,
@@ -48,6 +49,27 @@ async function world(t: TestContext) {
   };
   return { time, domain, fetch };
 }
+
+test('a keytab costs a warm lease one exchange more, and is to be read anew before the password rolls', async (t) => {
+  const { domain, fetch, time } = await world(t);
+  const plain = await fetch();
+  const before = { ...domain.stats };
+  const kept = await fetch({ keytab: true, krb5Conf: true });
+  assert.ok(!isFailure(plain) && !isFailure(kept));
+  const { as, tgs, ldapSearches } = domain.stats;
+  assert.deepEqual([as - before.as, tgs - before.tgs, ldapSearches - before.ldapSearches], [1, 1, 1]);
+  assert.deepEqual([plain.keytab, plain.krb5Conf], [undefined, undefined]);
+  assert.equal(readKeytab(kept.keytab!).length > 0, true);
+  assert.match(Buffer.from(kept.krb5Conf!).toString(), /default_realm = EXAMPLE\.TEST/);
+  const ahead = plain.passwordQueryAt!.getTime() - kept.passwordQueryAt!.getTime();
+  assert.equal(ahead, 4 * 60_000);
+  // Then both passwords are there, and the next date is that of the roll itself.
+  time.now = kept.passwordQueryAt!.getTime();
+  const both = await fetch({ keytab: true });
+  assert.ok(!isFailure(both));
+  assert.deepEqual(new Set(readKeytab(both.keytab!).map((e) => e.kvno)), new Set([1, 2]));
+  assert.ok(Math.abs(both.passwordQueryAt!.getTime() - plain.passwordQueryAt!.getTime()) < 1000);
+});
 
 test('a warm lease costs one search and one login', async (t) => {
   const { domain, fetch } = await world(t);
