@@ -4,7 +4,7 @@ import type { Endpoint, Locator } from '../krb5/network/locate.ts';
 export const LDAP_PORT = 389;
 
 /**
- * The DCs of a domain in the order to try.
+ * The DCs of a domain in the order to try, those of this machine's site first where the locator can tell it.
  * @param configured `host` or `host:port` entries that replace DNS
  * @throws AdError UNREACHABLE when DNS failed or knows none
  */
@@ -14,7 +14,12 @@ export async function locateDomainControllers(
   configured: readonly Endpoint[] = [],
 ): Promise<Endpoint[]> {
   if (configured.length > 0) return locator.inOrder(configured);
-  return locator.find(`_ldap._tcp.dc._msdcs.${domain.toLowerCase()}`);
+  const name = domain.toLowerCase();
+  return locator.findNear(
+    name,
+    `_ldap._tcp.dc._msdcs.${name}`,
+    (site) => `_ldap._tcp.${site}._sites.dc._msdcs.${name}`,
+  );
 }
 
 /** The distinguished name of a domain's own naming context: a DC component for each label (RFC 2247). */
