@@ -14,7 +14,10 @@ import type { Log } from './log.ts';
 
 /** @throws AdError INVALID_ARGUMENT or FILE when krb5.conf or a server name cannot be used */
 export async function createEngine(
-  config: Pick<DaemonConfig, 'domainControllers' | 'krb5Config' | 'keytab'>,
+  config: Pick<
+    DaemonConfig,
+    'domainControllers' | 'krb5Config' | 'keytab' | 'ldapTimeout' | 'gmsaOu' | 'gmsaDistinguishedName'
+  >,
   log: Log,
   extras: Pick<EngineOptions, 'readSecret' | 'metrics'> = {},
 ): Promise<DirectoryEngine> {
@@ -35,6 +38,8 @@ export async function createEngine(
       hosts: [...krb5.domainRealm].flatMap(([host, of]) => (of === realm ? [host] : [])),
     }),
     keytab: (config.keytab ?? krb5.defaultKeytabName ?? DEFAULT_KEYTAB).replace(/^FILE:/, ''),
+    operationTimeout: config.ldapTimeout * 1000,
+    places: { distinguishedName: config.gmsaDistinguishedName, ou: config.gmsaOu },
     log,
     ...extras,
   });

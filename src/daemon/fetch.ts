@@ -11,7 +11,14 @@ import { fromDer } from '../asn1.ts';
 import { mapLimited } from '../async.ts';
 import { wipe } from '../bytes.ts';
 import { AdError, isAdError, messageOf } from '../errors.ts';
-import { type ManagedAccount, readKeyVersion, readManagedAccounts, samAccountName } from '../gmsa/account.ts';
+import {
+  type ManagedAccount,
+  type MoreWishes,
+  readKeyVersion,
+  readManagedAccounts,
+  samAccountName,
+} from '../gmsa/account.ts';
+import { hintedBases, type PlaceHints } from '../gmsa/hints.ts';
 import { type EarlyLogin, loginEarly, loginManagedAccount } from '../gmsa/login.ts';
 import type { Credentials } from '../krb5/credentials.ts';
 import { DEFAULT_ETYPES, findProfile } from '../krb5/crypto/index.ts';
@@ -33,6 +40,8 @@ export interface EngineOptions extends ReadersOptions {
   /** The realm of a DNS domain; by default its name in upper case. */
   readonly realmOf?: (domain: string) => string;
   readonly hostName?: string;
+  /** Where gMSAs are looked for before the whole domain. */
+  readonly places?: PlaceHints;
   /** For the krb5.conf of containers. */
   readonly configuredRealm?: (realm: string) => ConfiguredRealm;
   readonly log?: Log;
@@ -40,16 +49,23 @@ export interface EngineOptions extends ReadersOptions {
   readonly readSecret?: (id: string, signal: AbortSignal) => Promise<Uint8Array>;
 }
 
+/** With the place of the gMSA, when the reader's secret says it. */
+type PlacedIdentity = Identity & { readonly place?: string | undefined };
+
 /** A password is read again after a year at the latest, whatever its blob says, ms. */
 const MAX_QUERY_INTERVAL = 365 * 24 * 3_600_000;
 /** The next password is shown this long before it is in force (MS-ADTS 2.2.19: five minutes), ms; a minute is in hand. */
 const SHOWN_AHEAD = 4 * 60_000;
+/** Misplaced accounts that are remembered as told. */
+const MAX_NOTED = 1000;
 /** Logins of one request that run at a time; a KDC's listen backlog is about ten. */
 const LOGINS_AT_A_TIME = 8;
 
 export class DirectoryEngine implements LeaseEngine {
   readonly #options: EngineOptions;
   readonly #readers: Readers;
+  /** Accounts and places where they were not. */
+  readonly #lost = new Set<string>();
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -57,7 +73,8 @@ export class DirectoryEngine implements LeaseEngine {
   }
 
   async fetch(request: FetchRequest): Promise<FetchOutcome[]> {
-    const { reader, done } = this.#readers.acquire(await this.#identity(request.identity, request.signal));
+    const identity = await this.#identity(request.identity, request.signal);
+    const { reader, done } = this.#readers.acquire(identity);
     try {
       const outcomes = new Array<FetchOutcome>(request.accounts.length);
       const domains = new Map<string, number[]>();
@@ -67,7 +84,7 @@ export class DirectoryEngine implements LeaseEngine {
       }
       const fetchOne = async ([domain, indices]: [string, number[]]): Promise<void> => {
         const accounts = indices.map((i) => request.accounts[i]!);
-        const fetched = await this.#fetchDomain(reader, domain, accounts, request.signal);
+        const fetched = await this.#fetchDomain(reader, domain, accounts, request.signal, identity.place);
         for (const [n, i] of indices.entries()) outcomes[i] = fetched[n]!;
       };
       await Promise.all([...domains].map(fetchOne));
@@ -77,7 +94,7 @@ export class DirectoryEngine implements LeaseEngine {
     }
   }
 
-  #identity(identity: ReaderIdentity, signal: AbortSignal): Identity | Promise<Identity> {
+  #identity(identity: ReaderIdentity, signal: AbortSignal): PlacedIdentity | Promise<PlacedIdentity> {
     switch (identity.kind) {
       case 'password':
         return this.#user(identity);
@@ -96,13 +113,13 @@ export class DirectoryEngine implements LeaseEngine {
     return passwordIdentity(user.username, this.#realmOf(user.domain), user.password, this.#permitted);
   }
 
-  async #userOfSecret(id: string, signal: AbortSignal): Promise<Identity> {
+  async #userOfSecret(id: string, signal: AbortSignal): Promise<PlacedIdentity> {
     if (!this.#options.readSecret) throw new AdError('INVALID_ARGUMENT', 'this daemon reads no secrets');
     const bytes = await this.#options.readSecret(id, signal);
     try {
       const user = checkedSecret(id, () => parseUserSecret(bytes));
       try {
-        return this.#user(user);
+        return { ...this.#user(user), place: user.distinguishedName };
       } finally {
         wipe(user.password);
       }
@@ -120,13 +137,14 @@ export class DirectoryEngine implements LeaseEngine {
     domain: string,
     accounts: readonly GmsaRef[],
     signal: AbortSignal,
+    place?: string,
   ): Promise<FetchOutcome[]> {
     // The search and the logins of accounts seen before go side by side; no ticket is used before the search confirms it.
     const early =
       accounts.length > LOGINS_AT_A_TIME ? [] : accounts.map((account) => this.#early(reader, account, signal));
     let managed: (ManagedAccount | AdError)[] = [];
     try {
-      managed = await this.#read(reader, domain, accounts, signal);
+      managed = await this.#read(reader, domain, accounts, signal, place);
       return await mapLimited(accounts, LOGINS_AT_A_TIME, (account, i) =>
         this.#login(reader, account, managed[i]!, signal, early[i]),
       );
@@ -146,14 +164,26 @@ export class DirectoryEngine implements LeaseEngine {
     domain: string,
     accounts: readonly GmsaRef[],
     signal: AbortSignal,
+    place: string | undefined,
   ): Promise<(ManagedAccount | AdError)[]> {
     const names = accounts.map((a) => a.name);
-    const services = accounts.some((a) => a.keytab);
+    const { distinguishedName, ou } = this.#options.places ?? {};
+    const places = new Map(
+      accounts.map(({ name, distinguishedName: own }) => [
+        name,
+        hintedBases(name, domain, [{ distinguishedName }, { distinguishedName: own ?? place }, { ou }]),
+      ]),
+    );
+    const wishes: MoreWishes = {
+      services: accounts.some((a) => a.keytab),
+      places: (name) => places.get(name) ?? [],
+      notThere: (account, path) => this.#noteLost(account, domain, path),
+    };
     for (let attempt = 1; ; attempt++) {
       const connection = await reader.connection(domain, signal);
       try {
         return await timed(this.#options.metrics, 'search', connection.server, () =>
-          readManagedAccounts(connection, domain, names, signal, { services }),
+          readManagedAccounts(connection, domain, names, signal, wishes),
         );
       } catch (e) {
         if (!isAdError(e, 'UNREACHABLE') || attempt > 1) throw e;
@@ -164,6 +194,15 @@ export class DirectoryEngine implements LeaseEngine {
         reader.discard(connection);
       }
     }
+  }
+
+  /** Told once: a name that suits one gMSA is wrong for every other one, each time. */
+  #noteLost(account: string, domain: string, path: string): void {
+    const key = `${account} ${path}`;
+    if (this.#lost.has(key)) return;
+    if (this.#lost.size >= MAX_NOTED) this.#lost.clear();
+    this.#lost.add(key);
+    this.#options.log?.warn('the gMSA is not where it was said to be, looking further', { account, domain, path });
   }
 
   async #login(

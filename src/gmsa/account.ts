@@ -1,7 +1,8 @@
 /** Finding group Managed Service Accounts in the directory and reading their managed passwords, several in one search. */
 import { AndFilter, EqualityFilter, OrFilter, PresenceFilter } from 'ldapts';
+import { mapLimited } from '../async.ts';
 import { wipe } from '../bytes.ts';
-import { AdError } from '../errors.ts';
+import { AdError, isAdError } from '../errors.ts';
 import type { SealedConnection } from '../ldap/client.ts';
 import { domainBase } from '../ldap/locate.ts';
 import type { LdapEntry } from '../ldap/search.ts';
@@ -27,10 +28,17 @@ const ATTRIBUTES = {
   'msDS-ManagedPassword': 'binary',
 } as const;
 
-/** What is asked for besides. */
-export interface MoreAttributes {
+/** Searches in hinted places that run at a time. */
+const PLACES_AT_A_TIME = 8;
+
+/** What is asked for besides, and where first. */
+export interface MoreWishes {
   /** `ManagedAccount.services`. */
   readonly services?: boolean;
+  /** Bases to search for an account before the whole domain, in order. */
+  readonly places?: (name: string) => readonly string[];
+  /** Told of each of these where the account was not. */
+  readonly notThere?: (name: string, base: string) => void;
 }
 
 /** The account name the directory knows: with one `$` at the end. */
@@ -39,7 +47,8 @@ export function samAccountName(name: string): string {
 }
 
 /**
- * Looks accounts up by sAMAccountName in the domain's own naming context.
+ * Looks accounts up by sAMAccountName: in the places hinted at, then in the domain's own naming context. The name is
+ * the account's alone in its domain, so wherever it is found it is the same account.
  * @param names with or without the trailing `$`
  * @returns for each name, in order, the account or why it cannot be used: NO_SUCH_ACCOUNT, ACCOUNT_DISABLED,
  *   NOT_ALLOWED, MALFORMED. The caller wipes the passwords.
@@ -50,34 +59,70 @@ export async function readManagedAccounts(
   domain: string,
   names: readonly string[],
   signal?: AbortSignal,
-  more: MoreAttributes = {},
+  more: MoreWishes = {},
 ): Promise<(ManagedAccount | AdError)[]> {
   const found = new Map<string, LdapEntry>();
-  for (let i = 0; i < names.length; i += NAMES_A_SEARCH) {
-    const wanted = names.slice(i, i + NAMES_A_SEARCH).map(samAccountName);
-    for (const entry of await search(connection, domain, wanted, signal, more)) {
-      const name = entry.text.get('samaccountname')?.[0];
-      if (name !== undefined) found.set(name.toLowerCase(), entry);
+  const entryOf = (name: string): LdapEntry | undefined => found.get(samAccountName(name).toLowerCase());
+  const searchAt = async (base: string, wanted: readonly string[]): Promise<void> => {
+    for (let i = 0; i < wanted.length; i += NAMES_A_SEARCH) {
+      const some = wanted.slice(i, i + NAMES_A_SEARCH).map(samAccountName);
+      for (const entry of await search(connection, base, some, signal, more)) {
+        const name = entry.text.get('samaccountname')?.[0];
+        if (name !== undefined) found.set(name.toLowerCase(), entry);
+      }
     }
-  }
+  };
+  await inPlaces(names, more, searchAt, (name) => entryOf(name) !== undefined);
+  await searchAt(
+    domainBase(domain),
+    names.filter((name) => !entryOf(name)),
+  );
   return names.map((name) => {
-    const entry = found.get(samAccountName(name).toLowerCase());
+    const entry = entryOf(name);
     return entry ? readAccount(entry, connection.server) : noSuchAccount(name, domain, connection.server);
   });
+}
+
+/** RFC 4511 4.1.9: referral, noSuchObject, invalidDNSyntax. The base is none of this server's. */
+const LEADS_NOWHERE: readonly unknown[] = [10, 32, 34];
+
+/** The first place of every account, then the second of those not found, and so on; accounts with one place share a search. */
+async function inPlaces(
+  names: readonly string[],
+  { places, notThere }: MoreWishes,
+  searchAt: (base: string, wanted: readonly string[]) => Promise<void>,
+  isFound: (name: string) => boolean,
+): Promise<void> {
+  for (let n = 0; places; n++) {
+    const byBase = new Map<string, string[]>();
+    for (const name of names.filter((name) => !isFound(name))) {
+      const base = places(name)[n];
+      if (base !== undefined) byBase.set(base, [...(byBase.get(base) ?? []), name]);
+    }
+    if (byBase.size === 0) return;
+    await mapLimited([...byBase], PLACES_AT_A_TIME, async ([base, wanted]) => {
+      try {
+        await searchAt(base, wanted);
+      } catch (e) {
+        if (!isAdError(e) || !LEADS_NOWHERE.includes(e.details.ldapStatus)) throw e;
+      }
+      for (const name of wanted) if (!isFound(name)) notThere?.(name, base);
+    });
+  }
 }
 
 /** Filter objects carry names as data, so no character of a name can change the filter (RFC 4515 section 3). */
 function search(
   connection: SealedConnection,
-  domain: string,
+  base: string,
   samNames: readonly string[],
   signal: AbortSignal | undefined,
-  more: MoreAttributes,
+  more: MoreWishes,
 ): Promise<LdapEntry[]> {
   const byName = samNames.map((value) => new EqualityFilter({ attribute: 'sAMAccountName', value }));
   const isGmsa = new EqualityFilter({ attribute: 'objectClass', value: 'msDS-GroupManagedServiceAccount' });
   return connection.search({
-    base: domainBase(domain),
+    base,
     scope: 'sub',
     filter: new AndFilter({ filters: [isGmsa, byName.length === 1 ? byName[0]! : new OrFilter({ filters: byName })] }),
     attributes: { ...ATTRIBUTES, ...(more.services && { servicePrincipalName: 'text' }) },
