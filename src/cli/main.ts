@@ -21,6 +21,8 @@ export const commands: Readonly<Record<string, Loader>> = {
   kdestroy: async () => (await tools()).kdestroy,
   kswitch: async () => (await tools()).kswitch,
   keytab: async () => (await tools()).keytab,
+  krun: async () => (await tools()).krun,
+  gmsa: async () => (await tools()).gmsa,
   completion: async () => (await import('./completion.ts')).completionOf(allCommands),
 };
 

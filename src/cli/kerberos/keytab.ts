@@ -7,7 +7,7 @@ import type { Credentials } from '../../krb5/credentials.ts';
 import { etypeByName, etypeName, stringToKey } from '../../krb5/crypto/index.ts';
 import { asExchange } from '../../krb5/exchanges/as.ts';
 import type { ExchangeContext } from '../../krb5/exchanges/context.ts';
-import { askKeyRecipes } from '../../krb5/exchanges/salt.ts';
+import { askEveryRecipe } from '../../krb5/exchanges/salt.ts';
 import { tgsExchange } from '../../krb5/exchanges/tgs.ts';
 import type { KeytabEntry } from '../../krb5/files/keytab.ts';
 import {
@@ -209,7 +209,7 @@ async function recipes(
   if (salt !== undefined && given !== undefined)
     return { hints: (wanted ?? permitted).map((etype) => ({ etype, salt, params: undefined })), kvno: given };
   const asked = { ...sessionContext(session), ...(wanted && { permittedEtypes: wanted }) };
-  const hints = (await allHints(asked, owner)).map((hint) => ({ ...hint, salt: salt ?? hint.salt }));
+  const hints = (await askEveryRecipe(asked, owner)).map((hint) => ({ ...hint, salt: salt ?? hint.salt }));
   if (hints.length === 0)
     throw new UsageError(`the KDC names no key of ${formatPrincipal(owner)} of the types asked for`);
   // A wrong password would make a keytab that fails later, elsewhere: the KDC judges it now.
@@ -225,21 +225,6 @@ async function recipes(
   }
   if (kvno === undefined) throw new UsageError('the KDC does not tell the key version: give it with --kvno');
   return { hints, kvno };
-}
-
-/** Some KDCs name the strongest type alone: each of the others is asked for by itself. */
-async function allHints(context: ExchangeContext, owner: Principal): Promise<KeyHint[]> {
-  const { hints } = await askKeyRecipes(context, owner);
-  const rest = context.permittedEtypes.filter((etype) => !hints.some((hint) => hint.etype === etype));
-  const alone = rest.map(async (etype) => {
-    try {
-      return (await askKeyRecipes({ ...context, permittedEtypes: [etype] }, owner)).hints;
-    } catch (e) {
-      if (isAdError(e, 'ETYPE', 'KDC_ERROR')) return [];
-      throw e;
-    }
-  });
-  return [...hints, ...(await Promise.all(alone)).flat()];
 }
 
 /** MIT's KDC does not say with which version of the client's key it sealed its reply, but gives tickets for clients. */

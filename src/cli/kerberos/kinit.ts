@@ -16,7 +16,7 @@ import type { Terminal } from '../terminal.ts';
 import {
   caches,
   duration,
-  enterprisePrincipal,
+  enterpriseOf,
   kdcOffset,
   keytabPath,
   keytabProof,
@@ -134,7 +134,7 @@ async function logOn(
     given === undefined
       ? undefined
       : parsed.flags.enterprise
-        ? enterprisePrincipal(given, config)
+        ? enterpriseOf(given, config)
         : principalOf(given, config);
   const primary = await collection.primary();
   const proof = await prove(named, primary, parsed, config, terminal);

@@ -18,9 +18,9 @@ import { type Command, text } from '../command.ts';
 import type { Terminal } from '../terminal.ts';
 import {
   caches,
+  contextOptions,
   keytabPath,
   noSecret,
-  permittedEtypes,
   principalOf,
   type Session,
   usableTgt,
@@ -104,7 +104,7 @@ async function getAll(session: Session, parsed: ParsedFlags, terminal: Terminal)
 
 /** Copies of the cache's tickets: the client wipes what it is given. */
 function clientOf(session: Session, cache: CCache, parsed: ParsedFlags): KrbClient {
-  const { config, transport } = session;
+  const { config } = session;
   const named = text(parsed, 'etype');
   const etype = named === undefined ? undefined : etypeByName(named);
   if (named !== undefined && etype === undefined) throw new UsageError(`there is no encryption type ${named}`);
@@ -112,9 +112,9 @@ function clientOf(session: Session, cache: CCache, parsed: ParsedFlags): KrbClie
     .filter((c) => !isConfigEntry(c) && samePrincipal(c.client, cache.principal))
     .map((c) => ({ ...c, key: { ...c.key, value: copy(c.key.value) } }));
   return new KrbClient({
-    transport,
-    permittedEtypes: etype === undefined ? permittedEtypes(config) : [etype],
-    clockSkew: config.clockskewSeconds * 1000,
+    ...contextOptions(session),
+    ...(etype !== undefined && { permittedEtypes: [etype], tgsEtypes: [etype] }),
+    config,
     client: cache.principal,
     secret: noSecret,
     tickets,

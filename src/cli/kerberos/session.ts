@@ -3,10 +3,11 @@ import { hostname, userInfo } from 'node:os';
 import { wipe } from '../../bytes.ts';
 import { AdError } from '../../errors.ts';
 import { type ParsedFlags, UsageError } from '../../flags.ts';
+import { KrbClient } from '../../krb5/client.ts';
 import { type Krb5Config, loadKrb5Config, parseDuration } from '../../krb5/config.ts';
 import type { Credentials } from '../../krb5/credentials.ts';
-import { DEFAULT_ETYPES, findProfile } from '../../krb5/crypto/index.ts';
-import { type ExchangeContext, exchangeContext } from '../../krb5/exchanges/context.ts';
+import { DEFAULT_ETYPES } from '../../krb5/crypto/index.ts';
+import { type ContextOptions, type ExchangeContext, exchangeContext } from '../../krb5/exchanges/context.ts';
 import type { CCache } from '../../krb5/files/ccache.ts';
 import { type CacheCollection, openCaches } from '../../krb5/files/ccache-collection.ts';
 import { isConfigEntry } from '../../krb5/files/ccache-config.ts';
@@ -17,8 +18,14 @@ import { Locator } from '../../krb5/network/locate.ts';
 import { NetworkTransport, networkSettings } from '../../krb5/network/network.ts';
 import { DnsResolver, type Resolver } from '../../krb5/network/resolver.ts';
 import type { KdcTransport } from '../../krb5/network/transport.ts';
-import { nameType } from '../../krb5/numbers.ts';
-import { formatPrincipal, krbtgt, type Principal, parsePrincipal, samePrincipal } from '../../krb5/principal.ts';
+import {
+  enterprisePrincipal,
+  formatPrincipal,
+  krbtgt,
+  type Principal,
+  parsePrincipal,
+  samePrincipal,
+} from '../../krb5/principal.ts';
 import { KeySecret, PasswordSecret, type Secret } from '../../krb5/secret.ts';
 import { text } from '../command.ts';
 import { readPassword, type Terminal } from '../terminal.ts';
@@ -51,23 +58,39 @@ export async function withSession<T>(terminal: Terminal, work: (session: Session
   }
 }
 
-/** Encryption types to ask for; weak ones only where krb5.conf allows weak cryptography besides naming them. */
+/** Encryption types to ask for. */
 export function permittedEtypes(config: Krb5Config): readonly number[] {
-  const named = config.permittedEtypes ?? DEFAULT_ETYPES;
-  const permitted = named.filter((e) => config.allowWeakCrypto || !findProfile(e)?.weak);
-  if (permitted.length === 0)
-    throw new AdError('INVALID_ARGUMENT', 'krb5.conf permits weak encryption types only: add one of the aes types');
-  return permitted;
+  return config.permittedEtypes ?? DEFAULT_ETYPES;
+}
+
+/** What krb5.conf says about exchanges. */
+export function contextOptions(session: Session, times: { life?: number; renew?: number } = {}): ContextOptions {
+  const { config, transport } = session;
+  const renew = times.renew ?? config.renewLifetimeSeconds;
+  return {
+    transport,
+    permittedEtypes: permittedEtypes(config),
+    ...(config.tktEtypes && { tktEtypes: config.tktEtypes }),
+    ...(config.tgsEtypes && { tgsEtypes: config.tgsEtypes }),
+    clockSkew: config.clockskewSeconds * 1000,
+    ticketLifetime: (times.life ?? config.ticketLifetimeSeconds) * 1000,
+    // Without a setting: what Active Directory grants at most by default. kinit asks for it only when told to.
+    ...(renew > 0 && { renewLifetime: renew * 1000 }),
+  };
 }
 
 export function sessionContext(session: Session, times: { life?: number; renew?: number } = {}): ExchangeContext {
-  const { config, transport } = session;
-  return exchangeContext({
-    transport,
-    permittedEtypes: permittedEtypes(config),
-    clockSkew: config.clockskewSeconds * 1000,
-    ticketLifetime: (times.life ?? config.ticketLifetimeSeconds) * 1000,
-    renewLifetime: (times.renew ?? config.renewLifetimeSeconds) * 1000,
+  return exchangeContext(contextOptions(session, times));
+}
+
+/** A Kerberos client of the session. It takes the secret and the tickets over. */
+export function sessionClient(session: Session, proof: Proof, tickets: readonly Credentials[] = []): KrbClient {
+  return new KrbClient({
+    ...contextOptions(session),
+    config: session.config,
+    client: proof.principal,
+    secret: proof.secret,
+    tickets,
   });
 }
 
@@ -107,11 +130,11 @@ export function principalOf(name: string, config: Krb5Config): Principal {
   return parsePrincipal(name, config.defaultRealm);
 }
 
-/** `user@upn.suffix` as one name in the default realm (RFC 6806 section 5). */
-export function enterprisePrincipal(name: string, config: Krb5Config): Principal {
+/** An enterprise name (UPN) whose KDC is that of the default realm. */
+export function enterpriseOf(name: string, config: Krb5Config): Principal {
   if (!config.defaultRealm)
     throw new AdError('INVALID_ARGUMENT', 'an enterprise name needs default_realm in krb5.conf: whose KDC is asked?');
-  return { nameType: nameType.ENTERPRISE, components: [name], realm: config.defaultRealm };
+  return enterprisePrincipal(name, config.defaultRealm);
 }
 
 export interface Proof {

@@ -1,6 +1,6 @@
 /** What a KDC tells anyone about a client's keys: encryption types, salts and parameters (RFC 4120 5.2.7.5). */
 import { fromDer, toDer } from '../../asn1.ts';
-import { AdError } from '../../errors.ts';
+import { AdError, isAdError } from '../../errors.ts';
 import { AsRep, AsReq, EtypeInfo2, KdcReqBody, KrbError, type PaData, toPrincipalName } from '../messages.ts';
 import { krbError, msgType, paType } from '../numbers.ts';
 import { formatPrincipal, krbtgt, type Principal } from '../principal.ts';
@@ -53,6 +53,28 @@ export async function askKeyRecipes(
     throw new AdError(refused.code, refused.message, { ...refused.details, offset }, refused);
   }
   return { hints: hintsIn(context, methodData(error)), offset, server };
+}
+
+/**
+ * As `askKeyRecipes`, for every permitted type: some KDCs name the strongest alone, so each of the others is asked for by
+ * itself.
+ */
+export async function askEveryRecipe(
+  context: ExchangeContext,
+  client: Principal,
+  signal?: AbortSignal,
+): Promise<readonly KeyHint[]> {
+  const { hints } = await askKeyRecipes(context, client, signal);
+  const rest = context.permittedEtypes.filter((etype) => !hints.some((hint) => hint.etype === etype));
+  const alone = rest.map(async (etype) => {
+    try {
+      return (await askKeyRecipes({ ...context, permittedEtypes: [etype] }, client, signal)).hints;
+    } catch (e) {
+      if (isAdError(e, 'ETYPE', 'KDC_ERROR')) return [];
+      throw e;
+    }
+  });
+  return [...hints, ...(await Promise.all(alone)).flat()];
 }
 
 function hintsIn(context: ExchangeContext, padata: readonly PaData[]): KeyHint[] {

@@ -1,0 +1,122 @@
+/** Reading the directory for a command: who reads, and a sealed connection to a domain controller. */
+import { copy } from '../../bytes.ts';
+import { AdError, isAdError } from '../../errors.ts';
+import { type ParsedFlags, UsageError } from '../../flags.ts';
+import type { KrbClient } from '../../krb5/client.ts';
+import { realmOfHost } from '../../krb5/config.ts';
+import { isConfigEntry } from '../../krb5/files/ccache-config.ts';
+import { firstToAnswer } from '../../krb5/network/failover.ts';
+import { type Endpoint, endpointName } from '../../krb5/network/locate.ts';
+import { type Principal, parsePrincipal, samePrincipal } from '../../krb5/principal.ts';
+import { connectSealed, type SealedConnection } from '../../ldap/client.ts';
+import { LDAP_PORT, locateDomainControllers } from '../../ldap/locate.ts';
+import { type FlagTable, text } from '../command.ts';
+import type { Terminal } from '../terminal.ts';
+import {
+  caches,
+  keytabPath,
+  keytabProof,
+  noSecret,
+  passwordProof,
+  permittedEtypes,
+  type Session,
+  sessionClient,
+  usableTgt,
+  wipeCache,
+} from './session.ts';
+
+/** Flags that say who reads, and where. */
+export const readerFlags: FlagTable = {
+  domain: { type: 'string', short: 'd', value: 'DOMAIN', help: "the domain's DNS name [default_realm of krb5.conf]" },
+  server: { type: 'string', value: 'HOST', help: 'the domain controller to ask, instead of those of DNS' },
+  principal: {
+    type: 'string',
+    short: 'p',
+    value: 'PRINCIPAL',
+    help: 'who reads; with its password, or with keys of -t',
+  },
+  keytab: { type: 'string', short: 't', value: 'FILE', completes: 'file', help: 'keytab of the reader [none]' },
+  'password-file': {
+    type: 'string',
+    value: 'FILE',
+    completes: 'file',
+    help: "file with the reader's password, - for standard input",
+  },
+  cache: {
+    type: 'string',
+    short: 'c',
+    value: 'NAME',
+    completes: 'file',
+    help: "the reader's ticket cache, without -p and -t [KRB5CCNAME, …]",
+  },
+};
+
+/** The domain a command is about, in lower case. @throws UsageError when nothing tells it */
+export function domainOf(parsed: ParsedFlags, session: Session): string {
+  const domain = text(parsed, 'domain') ?? session.config.defaultRealm;
+  if (!domain) throw new UsageError('--domain is required where krb5.conf has no default_realm');
+  return domain.toLowerCase().replace(/\.$/, '');
+}
+
+/** Active Directory names a realm after its domain; [domain_realm] may say otherwise. */
+export const realmOf = (domain: string, session: Session): string =>
+  realmOfHost(session.config, domain) ?? domain.toUpperCase();
+
+/** The reader's client: by keytab, by password, or by the tickets of a cache. */
+export async function readerClient(
+  session: Session,
+  parsed: ParsedFlags,
+  terminal: Terminal,
+  realm: string,
+): Promise<KrbClient> {
+  const permitted = permittedEtypes(session.config);
+  const [keytab, name] = [text(parsed, 'keytab'), text(parsed, 'principal')];
+  const who: Principal | undefined = name === undefined ? undefined : parsePrincipal(name, realm);
+  if (keytab !== undefined)
+    return sessionClient(session, await keytabProof(keytabPath(keytab, session.config, terminal), who, permitted));
+  if (who) return sessionClient(session, await passwordProof(who, text(parsed, 'password-file'), terminal, permitted));
+  const handle = await caches(text(parsed, 'cache'), session.config, terminal).primary();
+  try {
+    const cache = await handle.read();
+    try {
+      usableTgt(cache, Date.now());
+      const tickets = cache.credentials
+        .filter((c) => !isConfigEntry(c) && samePrincipal(c.client, cache.principal))
+        .map((c) => ({ ...c, key: { ...c.key, value: copy(c.key.value) } }));
+      return sessionClient(session, { principal: cache.principal, secret: noSecret }, tickets);
+    } finally {
+      wipeCache(cache);
+    }
+  } catch (e) {
+    if (!isAdError(e, 'NOT_FOUND')) throw e;
+    throw new AdError('NOT_FOUND', `${e.message}; or name the reader with -p or -t`, e.details, e);
+  }
+}
+
+/** The domain controllers to ask. @throws AdError UNREACHABLE when DNS names none */
+export async function controllers(session: Session, parsed: ParsedFlags, domain: string): Promise<Endpoint[]> {
+  const given = text(parsed, 'server');
+  const [, host, port] = /^(.+?)(?::(\d+))?$/.exec(given ?? '') ?? [];
+  const configured = host === undefined ? [] : [{ host, port: Number(port ?? LDAP_PORT) }];
+  return locateDomainControllers(domain, session.locator, configured);
+}
+
+/** A sealed connection to the first domain controller that answers; the caller closes it. */
+export async function openDirectory(
+  session: Session,
+  client: KrbClient,
+  servers: readonly Endpoint[],
+  signal?: AbortSignal,
+): Promise<SealedConnection> {
+  return firstToAnswer(
+    servers,
+    (endpoint, own) => connectSealed({ endpoint, client, resolver: session.resolver, signal: own }),
+    endpointName,
+    {
+      stagger: 1000,
+      signal,
+      doing: 'connecting to a domain controller',
+      goesOn: (e) => isAdError(e, 'UNREACHABLE', 'UNKNOWN_SERVICE', 'REPLY_REJECTED', 'MALFORMED'),
+    },
+  );
+}
