@@ -51,7 +51,8 @@ const MESSAGE_TYPES: ReadonlyMap<number, number> = new Map([
 ]);
 const RFC_MESSAGE_TYPES: ReadonlyMap<number, number> = new Map([[keyUsage.TGS_REP_ENC_PART_SUBKEY, 8]]);
 
-const hmacMd5 = (key: Uint8Array, data: Uint8Array): Uint8Array => hmac(md5, key, data);
+/** HMAC with MD5, of which every key of RFC 4757 comes. */
+export const hmacMd5 = (key: Uint8Array, data: Uint8Array): Uint8Array => hmac(md5, key, data);
 
 /** K1 of RFC 4757 section 5, which for the full-strength type is K2 too. */
 const usageKey = (key: Uint8Array, messageType: number): Uint8Array => hmacMd5(key, littleEndian(messageType));

@@ -15,7 +15,7 @@ import { authorizationElements } from './authorization.ts';
 import { decodeGssChecksum, type GssChecksum, gssFlag } from './checksum.ts';
 import { describedContext, type GssContext, messageOrder, type Negotiator } from './context.ts';
 import { refusal, refused } from './errors.ts';
-import { messageTokens } from './message-tokens.ts';
+import { acceptorChoosesKey, chooseContextKey, messageTokens } from './message-tokens.ts';
 import type { ReplayCache } from './replay-cache.ts';
 import { type ServiceKeys, sameService } from './service-keys.ts';
 import { frameToken, gssTokenId, unframeToken } from './token.ts';
@@ -200,19 +200,17 @@ export class GssAcceptor implements Negotiator {
     const mutual = (flags & gssFlag.MUTUAL) !== 0;
     const recvSeq = accepted.sequence ?? 0;
     let reply: Uint8Array | undefined;
-    let key = initiatorKey;
+    let subkey: Key | undefined;
     let sendSeq = recvSeq;
     if (mutual) {
-      key = Key.generate(initiatorKey.etype, random);
+      if (acceptorChoosesKey(initiatorKey.etype)) subkey = Key.generate(initiatorKey.etype, random);
       const start = random(4);
       sendSeq = new DataView(start.buffer, start.byteOffset).getUint32(0) & 0x3fffffff;
-      reply = frameToken(gssTokenId.AP_REP, buildApRep(accepted, { subkey: key, sequence: sendSeq }));
-      initiatorKey.destroy();
+      reply = frameToken(gssTokenId.AP_REP, buildApRep(accepted, { ...(subkey && { subkey }), sequence: sendSeq }));
     }
     const tokens = messageTokens({
-      key,
+      ...chooseContextKey(initiatorKey, subkey),
       initiator: false,
-      acceptorSubkey: mutual,
       sendSeq: BigInt(sendSeq),
       recvSeq: BigInt(recvSeq),
       order: messageOrder(flags),

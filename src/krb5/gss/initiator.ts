@@ -16,7 +16,7 @@ import { cksumType, keyUsage } from '../numbers.ts';
 import { formatPrincipal } from '../principal.ts';
 import { encodeGssChecksum, gssFlag } from './checksum.ts';
 import { describedContext, type GssContext, messageOrder, type Negotiator } from './context.ts';
-import { type ContextKey, messageTokens } from './message-tokens.ts';
+import { type ContextKey, chooseContextKey, messageTokens } from './message-tokens.ts';
 import { frameToken, gssTokenId, unframeToken } from './token.ts';
 
 export interface InitiatorOptions {
@@ -101,8 +101,7 @@ export class GssInitiator implements Negotiator {
       subkey.destroy();
       throw new AdError('ETYPE', `the service chose a subkey of etype ${subkey.etype}, which is not permitted`);
     }
-    if (subkey) this.#subkey.destroy();
-    return this.#establish({ key: subkey ?? this.#subkey, acceptorSubkey: subkey !== undefined }, sequence ?? 0);
+    return this.#establish(chooseContextKey(this.#subkey, subkey), sequence ?? 0);
   }
 
   step(token?: Uint8Array): Uint8Array | undefined {

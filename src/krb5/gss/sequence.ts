@@ -7,17 +7,19 @@ export type MessageOrder = 'strict' | 'once' | 'any';
 /** Numbers below the highest seen that are remembered; older ones are refused, since they may have been here. */
 const WINDOW = 64n;
 const ALL = (1n << WINDOW) - 1n;
-const MODULUS = 1n << 64n;
 
 /** The numbers received on one context. */
 export class ReceivedSequence {
   readonly #order: MessageOrder;
+  readonly #modulus: bigint;
   /** The number due next in order: one more than the highest seen. */
   #next: bigint;
   /** Bit i: `next - 1 - i` was seen. All before the first count as seen. */
   #seen = ALL;
 
-  constructor(first: bigint, order: MessageOrder) {
+  /** @param bits of the number in a token, after which it begins again with 0: 64 in RFC 4121, 32 before */
+  constructor(first: bigint, order: MessageOrder, bits: 32 | 64 = 64) {
+    this.#modulus = 1n << BigInt(bits);
     this.#next = first;
     this.#order = order;
   }
@@ -25,11 +27,12 @@ export class ReceivedSequence {
   /** Takes the number of a message that is otherwise proven. @throws AdError INTEGRITY when it may not come now */
   accept(sequence: bigint): void {
     if (this.#order === 'any') return;
-    const ahead = (sequence - this.#next + MODULUS) % MODULUS;
+    const modulus = this.#modulus;
+    const ahead = (sequence - this.#next + modulus) % modulus;
     if (this.#order === 'strict' && ahead !== 0n)
       throw refused(`sequence number ${sequence} where ${this.#next} is due`);
-    if (ahead < MODULUS / 2n) this.#advance(ahead + 1n);
-    else this.#fill(MODULUS - ahead - 1n, sequence);
+    if (ahead < modulus / 2n) this.#advance(ahead + 1n);
+    else this.#fill(modulus - ahead - 1n, sequence);
   }
 
   /** A number `back` below the highest seen. */
@@ -41,7 +44,7 @@ export class ReceivedSequence {
   }
 
   #advance(by: bigint): void {
-    this.#next = (this.#next + by) % MODULUS;
+    this.#next = (this.#next + by) % this.#modulus;
     this.#seen = by > WINDOW ? 1n : ((this.#seen << by) | 1n) & ALL;
   }
 }
