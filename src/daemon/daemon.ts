@@ -56,6 +56,8 @@ export interface DaemonParts {
   readonly callLimitMs?: number;
   /** Calls under way at once. */
   readonly maxCalls?: number;
+  /** How long a fetch goes on that nobody waits for any more, for a client that repeats itself, in milliseconds. */
+  readonly lingerMs?: number;
 }
 
 export const SOCKET_NAME = 'credentials_fetcher.sock';
@@ -65,7 +67,7 @@ export const SOCKET_NAME = 'credentials_fetcher.sock';
  * @throws AdError FILE when the socket or the lease directory cannot be used
  */
 export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
-  const { config, engine, log, graceMs = 5000 } = parts;
+  const { config, log, graceMs = 5000 } = parts;
   const path = config.socketPath ?? join(config.socketDir, SOCKET_NAME);
   // The socket comes first: it says whether another daemon is at work here, and clients may already connect while
   // gRPC, the greater part of the code, is still being loaded. They are served as soon as it is.
@@ -84,6 +86,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       { LeaseStore },
       { Overview },
       { Renewer },
+      { SharedFetches },
       { StandingLease },
     ] = await Promise.all([
       import('./server.ts'),
@@ -93,8 +96,13 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       import('./leases.ts'),
       import('./overview.ts'),
       import('./renewer.ts'),
+      import('./shared-fetches.ts'),
       import('./standing-lease.ts'),
     ]);
+    const engine = new SharedFetches(parts.engine, {
+      ...(parts.timers ? { timers: parts.timers } : {}),
+      ...(parts.lingerMs === undefined ? {} : { lingerMs: parts.lingerMs }),
+    });
     const { krbDir: directory, files } = config;
     const store = new LeaseStore({ directory, log, ...(files && { files }) });
     await store.open();

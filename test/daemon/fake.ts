@@ -92,7 +92,7 @@ export async function run(
   const engine = new FakeEngine(answer);
   const krbDir = join(directory, 'krbdir');
   const config = { krbDir, socketDir: join(directory, 'socket'), secretId };
-  const daemon = await startDaemon({ config, engine, log, graceMs: 200, ...parts });
+  const daemon = await startDaemon({ config, engine, log, graceMs: 200, lingerMs: 0, ...parts });
   const client = createClient({ address: daemon.address });
   t.after(async () => {
     client.close();

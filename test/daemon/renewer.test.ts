@@ -1,109 +1,12 @@
 /** Freshness over time: the renewer and the engine against the embedded domain, all by one clock that the test moves. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, type TestContext, test } from 'node:test';
-import { createActions } from '../../src/daemon/actions.ts';
-import { DirectoryEngine } from '../../src/daemon/fetch.ts';
-import type { Timers } from '../../src/daemon/jobs.ts';
-import { LeaseStore } from '../../src/daemon/leases.ts';
-import { silentLog } from '../../src/daemon/log.ts';
-import { daemonMetrics, renderMetrics } from '../../src/daemon/metrics.ts';
+import { describe, test } from 'node:test';
+import { renderMetrics } from '../../src/daemon/metrics.ts';
 import { dueAt, retryDelay, wayOf } from '../../src/daemon/renewal-plan.ts';
-import { Renewer } from '../../src/daemon/renewer.ts';
 import { ticketTimes } from '../../src/daemon/ticket-times.ts';
-import { type Reader, type UserReader, wantedBy } from '../../src/daemon/wanted.ts';
-import { Locator } from '../../src/krb5/network/locate.ts';
-import { DnsResolver } from '../../src/krb5/network/resolver.ts';
-import { startTestDomain, type TestDomainOptions } from '../../src/testdomain/index.ts';
-import { localTransport } from '../support/kdc-client.ts';
-
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
-const machine: Reader = { kind: 'machine' };
-
-/** A clock and the one timer that waits by it. */
-class Time implements Timers {
-  now = Date.UTC(2026, 4, 1, 12, 0, 0);
-  #waiting: { at: number; run: () => void } | undefined;
-
-  after(ms: number, then: () => void): () => void {
-    const timer = { at: this.now + ms, run: then };
-    this.#waiting = timer;
-    return () => {
-      if (this.#waiting === timer) this.#waiting = undefined;
-    };
-  }
-
-  /** Lets time pass, one look of the renewer after the other. */
-  async pass(ms: number): Promise<void> {
-    const end = this.now + ms;
-    for (;;) {
-      const timer = await this.#next();
-      if (timer.at > end) break;
-      this.now = Math.max(this.now, timer.at);
-      this.#waiting = undefined;
-      timer.run();
-    }
-    this.now = end;
-  }
-
-  /** The timer that the round under way will set when it is done. */
-  async #next(): Promise<{ at: number; run: () => void }> {
-    while (!this.#waiting) await new Promise((resolve) => setImmediate(resolve));
-    return this.#waiting;
-  }
-}
-
-async function world(t: TestContext, more: TestDomainOptions = {}) {
-  const time = new Time();
-  const clock = () => time.now;
-  const domain = await startTestDomain({
-    clock,
-    ...more,
-    users: [{ name: 'svc', password: 'Fresh-1', groups: ['Readers'] }],
-    computers: [{ name: 'HOST1', groups: ['Readers'] }],
-    gmsas: [
-      ...['WebApp01', 'WebApp02'].map((name) => ({ name, readers: ['Readers'] })),
-      { name: 'Daily', readers: ['Readers'], managedPasswordIntervalDays: 1 },
-    ],
-  });
-  const directory = await mkdtemp(join(tmpdir(), 'cf-renewer-'));
-  await writeFile(join(directory, 'keytab'), await domain.keytab('HOST1$'), { mode: 0o600 });
-  const resolver = new DnsResolver();
-  const transport = localTransport(domain.kdcPort);
-  const engine = new DirectoryEngine({
-    kerberos: { transport, clock },
-    resolver,
-    locator: new Locator({ resolver, clock }),
-    clock,
-    domainControllers: [{ host: 'localhost', port: domain.ldapPort }],
-    operationTimeout: 200,
-    keytab: join(directory, 'keytab'),
-    hostName: 'host1',
-  });
-  const store = new LeaseStore({ directory: join(directory, 'krbdir'), log: silentLog });
-  await store.open();
-  const metrics = daemonMetrics();
-  const renewer = new Renewer({ store, engine, log: silentLog, clock, timers: time, metrics });
-  const onTicket = renewer.fetched.bind(renewer);
-  const actions = createActions({ engine, store, log: silentLog, onTicket });
-  t.after(async () => {
-    await renewer.close();
-    await engine.close();
-    await domain.close();
-    await rm(directory, { recursive: true });
-  });
-  const add = async (reader: Reader, ...names: string[]) => {
-    const accounts = names.map((name) => ({ name, domain: domain.domain, credentialArn: '' }));
-    const lease = await actions.add(wantedBy(reader, accounts), AbortSignal.timeout(10_000));
-    return lease.directories.map((d) => join(d, 'krb5cc'));
-  };
-  const user: UserReader = { kind: 'password', username: 'svc', domain: domain.domain, password: 'Fresh-1' };
-  const left = async (path: string) => (await ticketTimes(path)).ends - time.now;
-  return { time, domain, store, renewer, actions, add, user, left, metrics };
-}
+import { HOUR, MINUTE, machine, world } from './world.ts';
 
 describe('tickets read by the machine', () => {
   test('are renewed when half of their life is over, in place', async (t) => {
