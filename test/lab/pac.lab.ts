@@ -4,11 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { hex, utf8 } from '../../src/bytes.ts';
+import { acceptNegotiate, negotiate } from '../../src/http/index.ts';
 import { KrbClient } from '../../src/krb5/client.ts';
 import { readKeytab } from '../../src/krb5/files/keytab.ts';
 import { type AcceptedContext, GssAcceptor } from '../../src/krb5/gss/acceptor.ts';
@@ -18,6 +20,7 @@ import { KeytabKeys } from '../../src/krb5/gss/service-keys.ts';
 import { Locator } from '../../src/krb5/network/locate.ts';
 import { DnsResolver } from '../../src/krb5/network/resolver.ts';
 import { TcpTransport } from '../../src/krb5/network/tcp.ts';
+import { cksumType } from '../../src/krb5/numbers.ts';
 import { groupSids, type Pac } from '../../src/krb5/pac/index.ts';
 import { type Principal, principal, servicePrincipal } from '../../src/krb5/principal.ts';
 import { PasswordSecret } from '../../src/krb5/secret.ts';
@@ -122,8 +125,60 @@ describe('PACs of Active Directory', { skip: status.available ? false : status.r
     assert.ok(context.pac!.ticketSignature && context.pac!.fullSignature);
   });
 
-  test('a ticket under RC4 is refused where RC4 is not permitted by name', async () => {
+  test('a ticket under RC4 is good where RC4 is permitted by name, signature and all, and only there', async () => {
     const rc4 = servicePrincipal('MSSQLSvc', 'rc4.lab.example', lab.realm);
-    await assert.rejects(logon(lab.reader, rc4, all), { code: 'ETYPE' });
+    await assert.rejects(logon(lab.reader, rc4), { code: 'ETYPE' });
+    const { pac } = await logon(lab.reader, rc4, all, [18, 17, 23]);
+    assert.equal(pac!.serverSignature!.type, cksumType.HMAC_MD5);
+  });
+
+  test("curl logs on to a server that has a gMSA's keys, which knows its groups", async () => {
+    const authenticate = acceptNegotiate({ keytab: all, pac: 'require' });
+    const server = createServer(async (request, response) => {
+      const user = await authenticate(request, response);
+      if (!user) return;
+      const { principal, sid, groups, upn, accountName, domain } = user;
+      response.end(JSON.stringify({ principal, sid, groups, upn, accountName, domain }));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const env = { KRB5CCNAME: `FILE:${join(work, 'curl.ccache')}` };
+      await must('kinit', [lab.reader.principal], { env, input: `${lab.reader.password}\n` });
+      const { port } = server.address() as { port: number };
+      const args = ['--resolve', `webapp01.lab.example:${port}:127.0.0.1`, `http://webapp01.lab.example:${port}/`];
+      const body = await must('curl', ['-sS', '--fail', '--negotiate', '-u', ':', ...args], { env });
+      const user = JSON.parse(body);
+      assert.equal(user.principal, lab.reader.principal);
+      assert.equal(user.sid, await attribute(lab.reader.name, 'objectSid'));
+      assert.deepEqual(
+        [user.accountName, user.domain, user.upn],
+        [lab.reader.name, lab.netbios, `${lab.reader.name}@${lab.domain}`],
+      );
+      const domain = user.sid.slice(0, user.sid.lastIndexOf('-'));
+      assert.ok(user.groups.includes(`${domain}-513`), 'Domain Users');
+    } finally {
+      server.close();
+      server.closeAllConnections();
+    }
+  });
+
+  test('our fetch logs on to it, bound by nothing but the name', async () => {
+    const secret = new PasswordSecret(utf8(lab.reader.password), `${lab.realm}${lab.reader.name}`, [18]);
+    const client = new KrbClient({ transport, client: principal(lab.realm, lab.reader.name), secret });
+    const authenticate = acceptNegotiate({ keytab: all, pac: 'require' });
+    const server = createServer(async (request, response) => {
+      const user = await authenticate(request, response);
+      if (user) response.end(user.sid);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `http://localhost:${(server.address() as { port: number }).port}`;
+    const fetch = negotiate({ client, insecureOrigins: [url], service: () => webApp });
+    try {
+      assert.match(await (await fetch(url)).text(), /^S-1-5-21-/);
+    } finally {
+      fetch.close();
+      client.close();
+      server.close();
+    }
   });
 });
