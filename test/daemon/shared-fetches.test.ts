@@ -7,7 +7,7 @@ import { utf8, wipe } from '../../src/bytes.ts';
 import { type FetchOutcome, type FetchRequest, isFailure } from '../../src/daemon/engine.ts';
 import { SharedFetches } from '../../src/daemon/shared-fetches.ts';
 import { AdError, isAdError } from '../../src/errors.ts';
-import { credspec, FakeEngine, run, ticketFor, user } from './fake.ts';
+import { credspec, FakeEngine, keptLog, run, ticketFor, until, user } from './fake.ts';
 import { machine, Time, world } from './world.ts';
 
 const request = (signal: AbortSignal, password = 'secret', names = ['App1']): FetchRequest => ({
@@ -171,9 +171,11 @@ describe('a client that gives up and repeats itself', () => {
   test('gets the tickets of its first call, in one lease', async (t) => {
     const gate = deferred<void>();
     const answer = (r: FetchRequest) => gate.promise.then(() => ticketFor(r));
-    const { client, engine, krbDir } = await run(t, { answer, lingerMs: 60_000 });
+    const { lines, log } = keptLog();
+    const { client, engine, krbDir } = await run(t, { answer, log, lingerMs: 60_000 });
     const add = (timeoutMs: number) => client.addWithUser({ credspecs: [credspec('App1')], ...user }, { timeoutMs });
     await assert.rejects(add(50), { code: 'DEADLINE_EXCEEDED' });
+    await until(() => lines.some((l) => l.includes('call failed')));
     const again = add(10_000);
     gate.resolve();
     const { leaseId } = await again;
