@@ -7,10 +7,11 @@ import { hex, wipe } from '../bytes.ts';
 import { AdError } from '../errors.ts';
 import { type Krb5Config, realmOfHost, realmPath } from './config.ts';
 import type { Credentials } from './credentials.ts';
-import { asExchange } from './exchanges/as.ts';
+import { asExchange, INITIAL_OPTIONS } from './exchanges/as.ts';
 import { type ContextOptions, type ExchangeContext, exchangeContext, hasFlag, kdcNow } from './exchanges/context.ts';
 import { forwardedTicket, renewTicket, validateTicket } from './exchanges/tgs.ts';
 import { realmServed, serviceTicket, type TicketWish, tgtFor, type Walk } from './exchanges/walk.ts';
+import type { HostAddress } from './messages.ts';
 import { kdcOption, ticketFlag } from './numbers.ts';
 import { formatPrincipal, isKrbtgt, krbtgt, type Principal } from './principal.ts';
 import type { Secret } from './secret.ts';
@@ -24,6 +25,10 @@ export interface KrbClientOptions extends ContextOptions {
   readonly tickets?: readonly Credentials[];
   /** Where hosts and realms belong: `[domain_realm]` and `[capaths]`. Without it realms form a tree by their names. */
   readonly config?: Pick<Krb5Config, 'settings' | 'domainRealm'>;
+  /** False: no ticket of this client can be forwarded. */
+  readonly forwardable?: boolean;
+  /** True: `ticket` may be given addresses. */
+  readonly proxiable?: boolean;
 }
 
 export interface TicketOptions {
@@ -34,6 +39,8 @@ export interface TicketOptions {
    * with its session key in place of a long-term key. DER of the Ticket alone, as the service hands it out.
    */
   readonly userToUser?: Uint8Array;
+  /** A ticket that is good at these addresses, for another host to use as this client (proxy, RFC 4120 2.5). */
+  readonly proxyFor?: readonly HostAddress[];
   readonly signal?: AbortSignal;
 }
 
@@ -75,7 +82,10 @@ export class KrbClient {
   }
 
   async #login(signal: AbortSignal): Promise<Credentials> {
-    const tgt = await asExchange(this.#context, { client: this.client, secret: this.#options.secret, signal });
+    const { secret, forwardable, proxiable } = this.#options;
+    const kdcOptions =
+      (INITIAL_OPTIONS & ~(forwardable === false ? kdcOption.FORWARDABLE : 0)) | (proxiable ? kdcOption.PROXIABLE : 0);
+    const tgt = await asExchange(this.#context, { client: this.client, secret, kdcOptions, signal });
     this.#client = tgt.client;
     return this.#store(formatPrincipal(krbtgt(tgt.client.realm)), tgt);
   }
@@ -86,13 +96,21 @@ export class KrbClient {
    * @throws as `asExchange` and `tgsExchange`; UNKNOWN_SERVICE also where no way leads to its realm
    */
   ticket(server: Principal, options: TicketOptions | AbortSignal = {}): Promise<Credentials> {
-    const { forwardable, userToUser, signal } = options instanceof AbortSignal ? { signal: options } : options;
+    const { forwardable, userToUser, proxyFor, signal } =
+      options instanceof AbortSignal ? { signal: options } : options;
     const wish: TicketWish = {
+      kdcOptions: (userToUser ? kdcOption.ENC_TKT_IN_SKEY : 0) | (proxyFor ? kdcOption.PROXY : 0),
       ...(forwardable === false && { without: kdcOption.FORWARDABLE }),
-      ...(userToUser && { kdcOptions: kdcOption.ENC_TKT_IN_SKEY, additionalTicket: userToUser }),
+      ...(userToUser && { additionalTicket: userToUser }),
+      ...(proxyFor && { addresses: proxyFor }),
     };
-    const extra = `${wish.without ?? ''}|${userToUser ? hex(userToUser) : ''}`;
-    const id = extra === '|' ? formatPrincipal(server) : `${formatPrincipal(server)}|${extra}`;
+    // No ticket stands in for one that was asked for otherwise.
+    const extras = [
+      wish.without,
+      userToUser && hex(userToUser),
+      proxyFor?.map((a) => `${a.addrType}:${hex(a.address)}`).join(),
+    ];
+    const id = [formatPrincipal(server), ...(extras.some((e) => e !== undefined) ? extras : [])].join('|');
     return this.#cached(id, async (shared) => serviceTicket(await this.#walk(shared), server, wish), signal);
   }
 

@@ -20,12 +20,28 @@ export {
   exchangeContext,
   type Random,
 } from './exchanges/context.ts';
+export { openCredentials, sealCredentials } from './exchanges/cred.ts';
 export { forwardedTicket, renewTicket, type TgsOptions, tgsExchange, validateTicket } from './exchanges/tgs.ts';
 export { writeFileAtomic } from './files/atomic.ts';
 export { type CCache, readCCache, writeCCache } from './files/ccache.ts';
 export { findKeys, type KeytabEntry, readKeytab, writeKeytab } from './files/keytab.ts';
+export {
+  type AcceptedContext,
+  type AcceptorOptions,
+  type BindingPolicy,
+  GssAcceptor,
+  type PacPolicy,
+} from './gss/acceptor.ts';
+export { channelBindings, tlsServerEndPoint } from './gss/bindings.ts';
 export { CfxContext, type CfxOptions } from './gss/cfx.ts';
+export { gssFlag } from './gss/checksum.ts';
+export type { GssContext, MessageTokens, Negotiator } from './gss/context.ts';
+export { GssError, type MajorStatus } from './gss/errors.ts';
 export { GssInitiator, type InitiatorOptions } from './gss/initiator.ts';
+export { ReplayCache, type ReplayCacheOptions } from './gss/replay-cache.ts';
+export { KeytabFileKeys, KeytabKeys, type ServiceKeys } from './gss/service-keys.ts';
+export { NegotiateAcceptor, type NegotiateAcceptorOptions } from './gss/spnego-acceptor.ts';
+export { SpnegoInitiator } from './gss/spnego-initiator.ts';
 export { type Endpoint, Locator, type SiteOf } from './network/locate.ts';
 export { NetworkTransport, type NetworkTransportOptions, networkSettings } from './network/network.ts';
 export { DnsResolver, type Resolver } from './network/resolver.ts';
@@ -33,6 +49,17 @@ export { configuredKdcs, type KdcServer, type KdcService } from './network/serve
 export { TcpTransport, type TcpTransportOptions } from './network/tcp.ts';
 export type { KdcReply, KdcTransport } from './network/transport.ts';
 export { etype, keyUsage, krbError, nameType, ticketFlag } from './numbers.ts';
+export {
+  groupSids,
+  type LogonInfo,
+  type Membership,
+  type Pac,
+  type PacSignature,
+  type PacTicket,
+  parsePac,
+  type UpnDnsInfo,
+  verifyPac,
+} from './pac/index.ts';
 export {
   activeDirectorySalt,
   enterprisePrincipal,

@@ -5,6 +5,7 @@
 import {
   application,
   boolean,
+  context,
   field,
   type Infer,
   int32,
@@ -181,6 +182,67 @@ export const EncApRepPart = application(
 );
 export type EncApRepPart = Infer<typeof EncApRepPart>;
 
+/** RFC 4120 5.6.1 and 5.7.1: what KRB-SAFE signs and KRB-PRIV seals is the same. */
+const messageBody = sequence({
+  userData: field(0, octets),
+  timestamp: optional(1, kerberosTime),
+  usec: optional(2, microseconds),
+  seqNumber: optional(3, lenientUint32),
+  sAddress: field(4, HostAddress),
+  rAddress: optional(5, HostAddress),
+});
+export const KrbSafe = application(
+  20,
+  sequence({
+    pvno: field(0, int32),
+    msgType: field(1, int32),
+    safeBody: field(2, messageBody),
+    cksum: field(3, Checksum),
+  }),
+);
+export const KrbPriv = application(
+  21,
+  sequence({ pvno: field(0, int32), msgType: field(1, int32), encPart: field(3, EncryptedData) }),
+);
+export const EncKrbPrivPart = application(28, messageBody);
+export type EncKrbPrivPart = Infer<typeof EncKrbPrivPart>;
+
+/** RFC 4120 5.8.1. The tickets are kept as their exact DER. */
+export const KrbCred = application(
+  22,
+  sequence({
+    pvno: field(0, int32),
+    msgType: field(1, int32),
+    tickets: field(2, sequenceOf(raw)),
+    encPart: field(3, EncryptedData),
+  }),
+);
+export const KrbCredInfo = sequence({
+  key: field(0, EncryptionKey),
+  prealm: optional(1, kerberosString),
+  pname: optional(2, PrincipalName),
+  flags: optional(3, kerberosFlags),
+  authtime: optional(4, kerberosTime),
+  starttime: optional(5, kerberosTime),
+  endtime: optional(6, kerberosTime),
+  renewTill: optional(7, kerberosTime),
+  srealm: optional(8, kerberosString),
+  sname: optional(9, PrincipalName),
+  caddr: optional(10, sequenceOf(HostAddress)),
+});
+export type KrbCredInfo = Infer<typeof KrbCredInfo>;
+export const EncKrbCredPart = application(
+  29,
+  sequence({
+    ticketInfo: field(0, sequenceOf(KrbCredInfo)),
+    nonce: optional(1, lenientUint32),
+    timestamp: optional(2, kerberosTime),
+    usec: optional(3, microseconds),
+    sAddress: optional(4, HostAddress),
+    rAddress: optional(5, HostAddress),
+  }),
+);
+
 /** RFC 4120 5.9.1 */
 export const KrbError = application(
   30,
@@ -213,6 +275,65 @@ export const EtypeInfo2 = sequenceOf(
 export type EtypeInfo2 = Infer<typeof EtypeInfo2>;
 /** MS-KILE 2.2.3 KERB-PA-PAC-REQUEST */
 export const PaPacRequest = sequence({ includePac: field(0, boolean) });
+/** MS-SFU 2.2.1 PA-FOR-USER: in whose name a service wants a ticket for itself. */
+export const PaForUser = sequence({
+  userName: field(0, PrincipalName),
+  userRealm: field(1, kerberosString),
+  cksum: field(2, Checksum),
+  authPackage: field(3, kerberosString),
+});
+/** MS-SFU 2.2.2 PA-S4U-X509-USER. The user is kept as its exact DER, which the checksum covers. */
+export const S4uUserId = sequence({
+  nonce: field(0, uint32),
+  cname: optional(1, PrincipalName),
+  crealm: field(2, kerberosString),
+  subjectCertificate: optional(3, octets),
+  options: optional(4, kerberosFlags),
+});
+export const PaS4uX509User = sequence({ userId: field(0, raw), checksum: field(1, Checksum) });
+/** MS-SFU 2.2.5 PA-PAC-OPTIONS */
+export const PaPacOptions = sequence({ flags: field(0, kerberosFlags) });
+/** RFC 3244 section 2 ChangePasswdData */
+export const ChangePasswdData = sequence({
+  newPasswd: field(0, octets),
+  targName: optional(1, PrincipalName),
+  targRealm: optional(2, kerberosString),
+});
+
+/** RFC 6113 5.4.1 */
+export const KrbFastArmor = sequence({ armorType: field(0, int32), armorValue: field(1, octets) });
+/** RFC 6113 5.4.2 */
+export const PaFxFastRequest = context(
+  0,
+  sequence({
+    armor: optional(0, KrbFastArmor),
+    reqChecksum: field(1, Checksum),
+    encFastReq: field(2, EncryptedData),
+  }),
+);
+export const KrbFastReq = sequence({
+  fastOptions: field(0, kerberosFlags),
+  padata: field(1, MethodData),
+  reqBody: field(2, raw),
+});
+/** RFC 6113 5.4.3 */
+export const PaFxFastReply = context(0, sequence({ encFastRep: field(0, EncryptedData) }));
+export const KrbFastFinished = sequence({
+  timestamp: field(0, kerberosTime),
+  usec: field(1, microseconds),
+  crealm: field(2, kerberosString),
+  cname: field(3, PrincipalName),
+  ticketChecksum: field(4, Checksum),
+});
+export type KrbFastFinished = Infer<typeof KrbFastFinished>;
+export const KrbFastResponse = sequence({
+  padata: field(0, MethodData),
+  strengthenKey: optional(1, EncryptionKey),
+  finished: optional(2, KrbFastFinished),
+  nonce: field(3, lenientUint32),
+});
+export type KrbFastResponse = Infer<typeof KrbFastResponse>;
+
 /** MS-KILE 2.2.2 KERB-ERROR-DATA: data-type 3 carries a KERB_EXT_ERROR (NTSTATUS first, little endian). */
 export const KerbErrorData = sequence({ dataType: field(1, int32), dataValue: optional(2, octets) });
 

@@ -54,6 +54,22 @@ const encPart = {
   sname: name,
   caddr: addresses,
 };
+const checksum = { cksumtype: 1, checksum: utf8('1234') };
+const shortBody = { userData: utf8('krb5data'), sAddress: addresses[0] };
+const messageBody = { ...shortBody, timestamp: time, usec: 123456, seqNumber: 17, rAddress: addresses[0] };
+const credInfo = {
+  key,
+  prealm: realm,
+  pname: name,
+  flags: 0xfedcba98,
+  authtime: time,
+  starttime: time,
+  endtime: time,
+  renewTill: time,
+  srealm: realm,
+  sname: name,
+  caddr: addresses,
+};
 const rep = { pvno: 5, msgType: 11, padata, crealm: realm, cname: name, ticket, encPart: encrypted };
 const error = {
   pvno: 5,
@@ -161,6 +177,35 @@ const samples: Record<string, readonly [codec: Codec<any>, value: unknown]> = {
   pa_enc_ts: [messages.PaEncTsEnc, { patimestamp: time, pausec: 123456 }],
   'pa_enc_ts, optionals absent': [messages.PaEncTsEnc, { patimestamp: time }],
   enc_data: [messages.EncryptedData, encrypted],
+  safe: [messages.KrbSafe, { pvno: 5, msgType: 20, safeBody: messageBody, cksum: checksum }],
+  'safe, optionals absent': [messages.KrbSafe, { pvno: 5, msgType: 20, safeBody: shortBody, cksum: checksum }],
+  priv: [messages.KrbPriv, { pvno: 5, msgType: 21, encPart: encrypted }],
+  enc_priv_part: [messages.EncKrbPrivPart, messageBody],
+  'enc_priv_part, optionals absent': [messages.EncKrbPrivPart, shortBody],
+  cred: [messages.KrbCred, { pvno: 5, msgType: 22, tickets: [ticket, ticket], encPart: encrypted }],
+  enc_cred_part: [
+    messages.EncKrbCredPart,
+    {
+      ticketInfo: [credInfo, credInfo],
+      nonce: 42,
+      timestamp: time,
+      usec: 123456,
+      sAddress: addresses[0],
+      rAddress: addresses[0],
+    },
+  ],
+  'enc_cred_part, optionals absent': [messages.EncKrbCredPart, { ticketInfo: [{ key }, credInfo] }],
+  pa_s4u_x509_user: [messages.PaS4uX509User, { userId: bytes('s4u_userid'), checksum }],
+  s4u_userid: [
+    messages.S4uUserId,
+    {
+      nonce: 13243546,
+      cname: name,
+      crealm: realm,
+      subjectCertificate: utf8('pa_s4u_x509_user'),
+      options: 0x80000000,
+    },
+  ],
 };
 
 describe("MIT's sample messages", () => {

@@ -60,7 +60,8 @@ export function buildApReq(options: ApRequestOptions): SentApRequest {
     const message = toDer(ApReq, {
       pvno: 5,
       msgType: msgType.AP_REQ,
-      apOptions: options.mutual ? apOption.MUTUAL_REQUIRED : 0,
+      // RFC 4120 3.7.3: a ticket sealed with a session key says so, for its server to find that key.
+      apOptions: (options.mutual ? apOption.MUTUAL_REQUIRED : 0) | (credentials.isSkey ? apOption.USE_SESSION_KEY : 0),
       ticket: credentials.ticket,
       authenticator: { etype: sessionKey.etype, cipher: sessionKey.encrypt(options.usage, authenticator) },
     });

@@ -34,10 +34,14 @@ export interface AsOptions {
   readonly server?: Principal;
   /** Bits of kdcOption; default: forwardable, renewable, canonicalize, renewable-ok. */
   readonly kdcOptions?: number;
+  /** A ticket for later (postdated): whole seconds; it is to be validated then (RFC 4120 2.4). */
+  readonly from?: Date;
   readonly signal?: AbortSignal | undefined;
 }
 
-const DEFAULT_OPTIONS = kdcOption.FORWARDABLE | kdcOption.RENEWABLE | kdcOption.CANONICALIZE | kdcOption.RENEWABLE_OK;
+/** The kdcOptions of a login unless told otherwise. */
+export const INITIAL_OPTIONS =
+  kdcOption.FORWARDABLE | kdcOption.RENEWABLE | kdcOption.CANONICALIZE | kdcOption.RENEWABLE_OK;
 
 /** KDC hints are followed this often at most; a sound exchange needs three (salt, clock, answer). */
 const MAX_ROUNDS = 5;
@@ -134,15 +138,18 @@ async function buildRequest(
   hint: KeyHint | undefined,
 ): Promise<Request> {
   const now = kdcNow(context);
-  const kdcOptions = options.kdcOptions ?? DEFAULT_OPTIONS;
+  const postdated = options.from ? kdcOption.POSTDATED | kdcOption.ALLOW_POSTDATE : 0;
+  const kdcOptions = (options.kdcOptions ?? INITIAL_OPTIONS) | postdated;
+  const start = options.from?.getTime() ?? now;
   const renewable = (kdcOptions & kdcOption.RENEWABLE) !== 0;
   const body: KdcReqBody = {
     kdcOptions,
     cname: toPrincipalName(options.client),
     realm: options.client.realm,
     sname: toPrincipalName(options.server ?? krbtgt(options.client.realm)),
-    till: wholeSeconds(now + context.ticketLifetime),
-    rtime: renewable ? wholeSeconds(now + context.renewLifetime) : undefined,
+    from: options.from,
+    till: wholeSeconds(start + context.ticketLifetime),
+    rtime: renewable ? wholeSeconds(start + context.renewLifetime) : undefined,
     nonce: newNonce(context.random),
     etypes: [...etypes],
   };
