@@ -23,6 +23,7 @@ export const commands: Readonly<Record<string, Loader>> = {
   keytab: async () => (await tools()).keytab,
   krun: async () => (await tools()).krun,
   gmsa: async () => (await tools()).gmsa,
+  doctor: async () => (await tools()).doctor,
   completion: async () => (await import('./completion.ts')).completionOf(allCommands),
 };
 
