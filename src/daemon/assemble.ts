@@ -4,10 +4,11 @@ import { AdError } from '../errors.ts';
 import { type Krb5Config, loadKrb5Config, realmOfHost } from '../krb5/config.ts';
 import { DEFAULT_ETYPES, etypeName, findProfile } from '../krb5/crypto/index.ts';
 import type { ContextOptions } from '../krb5/exchanges/context.ts';
-import { type Endpoint, Locator } from '../krb5/network/locate.ts';
+import { type Endpoint, Locator, type SiteOf } from '../krb5/network/locate.ts';
 import { NetworkTransport, networkSettings } from '../krb5/network/network.ts';
-import { DnsResolver } from '../krb5/network/resolver.ts';
+import { DnsResolver, type Resolver } from '../krb5/network/resolver.ts';
 import { LDAP_PORT } from '../ldap/locate.ts';
+import { Sites } from '../ldap/sites.ts';
 import type { DaemonConfig } from './config.ts';
 import { DirectoryEngine, type EngineOptions } from './fetch.ts';
 import type { Log } from './log.ts';
@@ -17,13 +18,14 @@ export async function createEngine(
   config: Pick<
     DaemonConfig,
     'domainControllers' | 'krb5Config' | 'keytab' | 'ldapTimeout' | 'gmsaOu' | 'gmsaDistinguishedName'
-  >,
+  > &
+    Partial<Pick<DaemonConfig, 'site'>>,
   log: Log,
   extras: Pick<EngineOptions, 'readSecret' | 'metrics'> = {},
 ): Promise<DirectoryEngine> {
   const krb5 = await loadKrb5Config(config.krb5Config, process.env);
   const resolver = new DnsResolver();
-  const locator = new Locator({ resolver, clock: Date.now });
+  const locator = new Locator({ resolver, clock: Date.now, siteOf: siteOf(config.site ?? 'auto', resolver) });
   const transport = new NetworkTransport({ resolver, locator, ...networkSettings(krb5) });
   return new DirectoryEngine({
     kerberos: { transport, ...kerberosSettings(krb5, log) },
@@ -43,6 +45,12 @@ export async function createEngine(
     log,
     ...extras,
   });
+}
+
+/** The site by configuration, or what domain controllers say. */
+function siteOf(setting: string, resolver: Resolver): SiteOf {
+  if (setting === 'auto') return new Sites({ resolver, clock: Date.now }).siteOf;
+  return async () => (setting === 'off' ? undefined : setting);
 }
 
 function kerberosSettings(krb5: Krb5Config, log: Log): Partial<ContextOptions> {

@@ -24,6 +24,8 @@ export interface DaemonConfig {
   readonly logFormat: 'auto' | 'human' | 'json';
   /** Domain controllers to use instead of those in DNS, in order; empty: ask DNS. */
   readonly domainControllers: readonly string[];
+  /** The site whose servers go first: its name, `auto` or `off`. */
+  readonly site: string;
   /** Where gMSAs are looked for before the whole domain: a DN, or what stands between `CN=<account>` and the domain. */
   readonly gmsaOu: string | undefined;
   /** The gMSA's own DN, looked at before that. */
@@ -137,6 +139,7 @@ function configure(around: Surroundings): Configured {
     logLevel: get('log-level', (text) => values.choice(text, logLevels)),
     logFormat: get('log-format', (text) => values.choice(text, ['auto', 'human', 'json'])),
     domainControllers: get('domain-controller', values.servers) ?? [],
+    site: get('site', values.site),
     gmsaOu: optional('gmsa-ou', values.distinguishedName),
     gmsaDistinguishedName: optional('gmsa-dn', values.distinguishedName),
     ldapTimeout: get('ldap-timeout', values.seconds),

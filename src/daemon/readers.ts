@@ -51,7 +51,7 @@ export class Readers {
   constructor(options: ReadersOptions) {
     this.#options = {
       domainControllers: [],
-      stagger: 1000,
+      stagger: 600,
       connectTimeout: 8000, // longer than an exchange with silent KDCs, so that those are named
       operationTimeout: 4000,
       idle: 5 * 60_000,
@@ -166,7 +166,7 @@ export class Reader {
         doing: `connecting to a domain controller of ${domain}`,
         // A DC whose service principal is missing is as good as down; a wrong password is wrong everywhere.
         goesOn: (e) => isAdError(e, 'UNREACHABLE', 'UNKNOWN_SERVICE', 'REPLY_REJECTED', 'MALFORMED'),
-        overtaken: (endpoint) => locator.failed(endpoint),
+        overtaken: (endpoint) => locator.failed(endpoint, 'silent'),
       });
     } catch (e) {
       if (!deadline.aborted || !isAdError(e, 'TIMEOUT')) throw e;

@@ -54,6 +54,7 @@ describe('configuration', () => {
       logFormat: 'auto',
       socketPath: undefined,
       domainControllers: [],
+      site: 'auto',
       gmsaOu: undefined,
       gmsaDistinguishedName: undefined,
       ldapTimeout: 5,
@@ -332,6 +333,7 @@ describe('values', () => {
     ['CF_GMSA_DISTINGUISHED_NAME', 'CN=a\nOU=b', 'control character'],
     ['DOMAIN_CONTROLLER_GMSA', 'dc1,-x;y', 'no host name'],
     ['DOMAIN_CONTROLLER_GMSA', 'dc1:70000', 'no port'],
+    ['CF_SITE', 'a.b', 'no name of a site'],
     ['CF_CRED_SPEC_FILE', '/a:..', 'names the lease'],
     ['CF_CRED_SPEC_FILE', '/a:', 'names the lease'],
   ] as const) {

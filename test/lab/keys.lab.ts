@@ -17,8 +17,8 @@ import { asExchange } from '../../src/krb5/exchanges/as.ts';
 import { exchangeContext } from '../../src/krb5/exchanges/context.ts';
 import { type KeytabEntry, readKeytab } from '../../src/krb5/files/keytab.ts';
 import { Locator } from '../../src/krb5/network/locate.ts';
+import { NetworkTransport } from '../../src/krb5/network/network.ts';
 import { DnsResolver } from '../../src/krb5/network/resolver.ts';
-import { TcpTransport } from '../../src/krb5/network/tcp.ts';
 import { activeDirectorySalt, formatPrincipal, principal } from '../../src/krb5/principal.ts';
 import { type KeyHint, PasswordSecret } from '../../src/krb5/secret.ts';
 import { connectSealed } from '../../src/ldap/client.ts';
@@ -31,7 +31,7 @@ const gmsas: readonly LabGmsa[] = [lab.webApp, lab.rolledApp, ...lab.numberedApp
 
 describe('keys of managed passwords', { skip: status.available ? false : status.reason }, () => {
   const resolver = new DnsResolver();
-  const transport = new TcpTransport({ resolver, locator: new Locator({ resolver, clock: Date.now }) });
+  const transport = new NetworkTransport({ resolver, locator: new Locator({ resolver, clock: Date.now }) });
   let work = '';
   let exported: KeytabEntry[] = [];
   let accounts: ManagedAccount[] = [];

@@ -4,8 +4,8 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { EqualityFilter, PresenceFilter } from 'ldapts';
 import { isAdError } from '../../src/errors.ts';
 import type { KrbClient } from '../../src/krb5/client.ts';
+import type { NetworkTransport } from '../../src/krb5/network/network.ts';
 import type { Resolver } from '../../src/krb5/network/resolver.ts';
-import type { TcpTransport } from '../../src/krb5/network/tcp.ts';
 import { connectSealed, type SealedConnection, type SealedConnectionOptions } from '../../src/ldap/client.ts';
 import { ldapResultError } from '../../src/ldap/errors.ts';
 import { startTestDomain, type TestDomain } from '../../src/testdomain/index.ts';
@@ -17,7 +17,7 @@ import { members, PASSWORD } from '../testdomain/domain.ts';
 const resolver: Resolver = { srv: async () => [], addresses: async () => ['127.0.0.1'] };
 
 let domain: TestDomain;
-let transport: TcpTransport;
+let transport: NetworkTransport;
 let client: KrbClient;
 const open: SealedConnection[] = [];
 

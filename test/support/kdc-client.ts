@@ -4,27 +4,29 @@ import { KrbClient, type KrbClientOptions } from '../../src/krb5/client.ts';
 import { DEFAULT_ETYPES } from '../../src/krb5/crypto/index.ts';
 import type { ContextOptions } from '../../src/krb5/exchanges/context.ts';
 import { Locator } from '../../src/krb5/network/locate.ts';
+import { NetworkTransport } from '../../src/krb5/network/network.ts';
 import { DnsResolver } from '../../src/krb5/network/resolver.ts';
-import { TcpTransport } from '../../src/krb5/network/tcp.ts';
 import { principal } from '../../src/krb5/principal.ts';
 import { KeySecret, PasswordSecret, type Secret } from '../../src/krb5/secret.ts';
 
 /** A transport to 127.0.0.1:port, whatever the realm. */
-export function localTransport(port: number): TcpTransport {
+export function localTransport(port: number): NetworkTransport {
   const resolver = new DnsResolver();
   const locator = new Locator({ resolver, clock: Date.now });
-  return new TcpTransport({ resolver, locator, kdcs: () => [{ host: '127.0.0.1', port }] });
+  return new NetworkTransport({ resolver, locator, kdcs: () => [{ host: '127.0.0.1', port }] });
 }
 
 /** A transport to one KDC a realm, each on 127.0.0.1. */
-export function realmsTransport(...realms: readonly { readonly realm: string; readonly port: number }[]): TcpTransport {
+export function realmsTransport(
+  ...realms: readonly { readonly realm: string; readonly port: number }[]
+): NetworkTransport {
   const resolver = new DnsResolver();
   const locator = new Locator({ resolver, clock: Date.now });
   const kdcs = (name: string) => {
     const found = realms.find(({ realm }) => realm === name);
     return found && [{ host: '127.0.0.1', port: found.port }];
   };
-  return new TcpTransport({ resolver, locator, kdcs });
+  return new NetworkTransport({ resolver, locator, kdcs });
 }
 
 export interface TestClientOptions extends Partial<ContextOptions>, Pick<KrbClientOptions, 'config'> {

@@ -69,6 +69,12 @@ export const settings = {
     fallback: '',
     help: 'domain controllers to use instead of those in DNS, comma separated',
   },
+  site: {
+    env: 'CF_SITE',
+    value: 'NAME',
+    fallback: 'auto',
+    help: 'Active Directory site whose servers go first; auto: a domain controller is asked; off: none',
+  },
   'gmsa-ou': {
     env: 'CF_GMSA_OU',
     value: 'DN',

@@ -96,6 +96,11 @@ export function servers(text: string): string[] {
   return names;
 }
 
+/** A site's name, which becomes a label of a DNS name, or `auto` or `off`. */
+export function site(text: string): string {
+  return /^[^\s.]{1,63}$/u.test(text) ? text : fail(`is ${quote(text)}, which is no name of a site`);
+}
+
 /** A distinguished name, or the part of one above the account and below the domain. */
 export function distinguishedName(text: string): string {
   try {
