@@ -28,6 +28,8 @@ export interface AcceptNegotiateOptions {
   readonly certificate?: Uint8Array;
   /** `verify` unless told otherwise; `require` where every client is of Active Directory. */
   readonly pac?: PacPolicy;
+  /** Takes tickets that clients hand on: `context.delegated`. Passed over unless told otherwise. */
+  readonly delegation?: boolean;
   readonly permittedEtypes?: readonly number[];
   /** Milliseconds. */
   readonly clockSkew?: number;
@@ -108,7 +110,8 @@ export function acceptNegotiate(options: AcceptNegotiateOptions): Authenticate {
   };
 
   function acceptorOptions(keys: ServiceKeys, { socket }: IncomingMessage) {
-    const { services, channelBinding = 'allow-absent', certificate, pac, permittedEtypes, clockSkew, clock } = options;
+    const { services, channelBinding = 'allow-absent', certificate, pac, delegation } = options;
+    const { permittedEtypes, clockSkew, clock } = options;
     const channel = certificate ? certificateBindings(certificate) : serverChannel(socket);
     return {
       keys,
@@ -116,6 +119,7 @@ export function acceptNegotiate(options: AcceptNegotiateOptions): Authenticate {
       ...(services && { services }),
       ...(channelBinding !== 'ignore' && { bindings: channel, bindingPolicy: channelBinding }),
       ...(pac && { pac }),
+      ...(delegation && { delegation }),
       ...(permittedEtypes && { permittedEtypes }),
       ...(clockSkew !== undefined && { clockSkew }),
       ...(clock && { clock }),

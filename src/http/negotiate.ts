@@ -2,12 +2,14 @@
  * A `fetch` that logs on with Kerberos where a server asks for it (RFC 4559): `WWW-Authenticate: Negotiate`. The server
  * must prove itself in its answer, and the logon is bound to the TLS connection it is made through.
  */
+import { wipe } from '../bytes.ts';
 import { AdError } from '../errors.ts';
 import type { KrbClient } from '../krb5/client.ts';
 import type { Credentials } from '../krb5/credentials.ts';
 import type { Negotiator } from '../krb5/gss/context.ts';
 import { GssInitiator, type InitiatorOptions } from '../krb5/gss/initiator.ts';
 import { SpnegoInitiator } from '../krb5/gss/spnego-initiator.ts';
+import { ticketFlag } from '../krb5/numbers.ts';
 import { formatPrincipal, type Principal, servicePrincipal } from '../krb5/principal.ts';
 import { negotiateHeader, parseChallenge } from './challenge.ts';
 import { type Authorize, type Connection, Connections, type Outgoing, type TlsOptions } from './exchange.ts';
@@ -37,6 +39,11 @@ export interface NegotiateOptions {
   readonly mechanism?: 'spnego' | 'krb5';
   /** The service at a URL; `HTTP/host` in the client's realm, whose KDC refers to others, unless told otherwise. */
   readonly service?: (url: URL) => Principal;
+  /**
+   * Hands a forwarded ticket-granting ticket to the server, which can then act as the client everywhere. `if-trusted`:
+   * where the domain trusts the service with it (OK-AS-DELEGATE in its ticket). `never` unless told otherwise.
+   */
+  readonly delegate?: 'never' | 'if-trusted' | 'always';
   /** Options of TLS connections, such as `ca`. */
   readonly tls?: TlsOptions;
   /**
@@ -111,6 +118,7 @@ class Logon {
   readonly #out: Outgoing;
   readonly #trusted: boolean;
   #initiator: Negotiator | undefined;
+  #forwarded: Credentials | undefined;
 
   constructor(options: NegotiateOptions, connection: Connection, out: Outgoing, trusted: boolean) {
     this.#options = options;
@@ -133,6 +141,7 @@ class Logon {
       return response;
     } finally {
       this.#initiator?.destroy();
+      wipe(this.#forwarded?.key.value);
     }
   }
 
@@ -165,10 +174,16 @@ class Logon {
   async #begin(): Promise<Authorize> {
     const { client, mechanism = 'spnego' } = this.#options;
     const credentials = await this.#ticket();
+    const delegated = await this.#delegated(credentials);
     return (bindings) => {
       // A request that is sent again over another connection is another logon.
       this.#initiator?.destroy();
-      const options: InitiatorOptions = { context: client.context, credentials, ...(bindings && { bindings }) };
+      const options: InitiatorOptions = {
+        context: client.context,
+        credentials,
+        ...(bindings && { bindings }),
+        ...(delegated && { delegate: delegated }),
+      };
       this.#initiator = mechanism === 'krb5' ? new GssInitiator(options) : new SpnegoInitiator(options);
       return negotiateHeader(this.#initiator.step());
     };
@@ -181,6 +196,16 @@ class Logon {
       service ? service(this.#out.url) : servicePrincipal('HTTP', host, client.client.realm),
       this.#out.signal,
     );
+  }
+
+  /** A ticket made for this logon: what one server was given, no other is. */
+  async #delegated(credentials: Credentials): Promise<Credentials | undefined> {
+    const { client, delegate = 'never' } = this.#options;
+    const trusted = (credentials.flags & ticketFlag.OK_AS_DELEGATE) !== 0;
+    if (delegate === 'never' || (delegate === 'if-trusted' && !trusted)) return undefined;
+    const { signal } = this.#out;
+    this.#forwarded = await client.forward(signal ? { signal } : {});
+    return this.#forwarded;
   }
 
   /** RFC 4559 section 5: the server's last token comes with its answer. */

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { GssError } from '../../src/http/index.ts';
 import { type AcceptNegotiateOptions, acceptNegotiate } from '../../src/http/index.ts';
+import { formatPrincipal } from '../../src/krb5/principal.ts';
 import { type MitRealm, needsMitRealm, startMitRealm } from '../support/mit-realm.ts';
 import { needs } from '../support/programs.ts';
 import { testCertificate } from '../support/tls.ts';
@@ -44,7 +45,8 @@ describe('curl', { skip: needsMitRealm || needs('curl', 'openssl') }, () => {
       if (!user) return;
       let body = '';
       for await (const chunk of request) body += chunk;
-      response.end(JSON.stringify({ who: user.principal, bound: user.channelBound, body }));
+      const delegated = user.context.delegated.map((c) => formatPrincipal(c.client));
+      response.end(JSON.stringify({ who: user.principal, bound: user.channelBound, body, delegated }));
     };
     const server = tls ? createTlsServer(tls, handler) : createServer(handler);
     servers.push(server);
@@ -76,6 +78,18 @@ describe('curl', { skip: needsMitRealm || needs('curl', 'openssl') }, () => {
     await writeFile(ca, certificate.cert);
     const { stdout } = await curl('--cacert', ca, '--negotiate', '-u', ':', await serve({}, certificate));
     assert.match(stdout, /"who":"alice@MIT\.TEST"/);
+  });
+
+  test('--delegation always hands its ticket on', async () => {
+    const { stdout } = await curl(
+      '--delegation',
+      'always',
+      '--negotiate',
+      '-u',
+      ':',
+      await serve({ delegation: true }),
+    );
+    assert.match(stdout, /"delegated":\["alice@MIT\.TEST"\]/);
   });
 
   test('without a ticket stays outside', async () => {

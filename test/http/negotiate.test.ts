@@ -170,6 +170,20 @@ describe('Negotiate over HTTP', { skip: needs('openssl') }, () => {
       assert.equal(await (await ours()(url)).text(), 'in');
     });
 
+    test('hands a ticket on only where that is wished, and the service trusted', async () => {
+      const delegated: number[] = [];
+      const authenticate = acceptNegotiate({ keytab: keys, delegation: true });
+      const url = await listen(async (request, response) => {
+        const user = await authenticate(request, response);
+        if (!user) return;
+        delegated.push(user.context.delegated.length);
+        response.end();
+      }, certificate);
+      for (const delegate of ['never', 'if-trusted', 'always'] as const) await ours({ delegate })(url);
+      // No service of this domain is trusted for delegation.
+      assert.deepEqual(delegated, [0, 0, 1]);
+    });
+
     test('is given up with the signal', async () => {
       const url = await listen(() => undefined, certificate);
       await assert.rejects(ours()(url, { signal: AbortSignal.timeout(50) }), { code: 'TIMEOUT' });

@@ -3,14 +3,16 @@
  * makes every check of RFC 4120 3.2.3, and answers with a subkey of its own.
  */
 import { randomBytes } from 'node:crypto';
-import { copy, equal } from '../../bytes.ts';
+import { copy, equal, wipe } from '../../bytes.ts';
 import { AdError, MalformedError } from '../../errors.ts';
+import type { Credentials } from '../credentials.ts';
 import { DEFAULT_ETYPES, etypeName, Key } from '../crypto/index.ts';
 import { type AcceptedApRequest, acceptApReq, buildApRep } from '../exchanges/ap.ts';
 import type { Clock, Random } from '../exchanges/context.ts';
+import { openCredentials } from '../exchanges/cred.ts';
 import { adType, cksumType, keyUsage } from '../numbers.ts';
 import { type Pac, parsePac, verifyPac } from '../pac/index.ts';
-import { formatPrincipal, type Principal } from '../principal.ts';
+import { formatPrincipal, type Principal, samePrincipal } from '../principal.ts';
 import { authorizationElements } from './authorization.ts';
 import { decodeGssChecksum, type GssChecksum, gssFlag } from './checksum.ts';
 import { describedContext, type GssContext, messageOrder, type Negotiator } from './context.ts';
@@ -50,6 +52,8 @@ export interface AcceptorOptions {
   readonly bindingPolicy?: BindingPolicy;
   /** `verify` unless told otherwise. */
   readonly pac?: PacPolicy;
+  /** Takes the tickets that clients hand on. Passed over unless told otherwise, for they are secrets of theirs. */
+  readonly delegation?: boolean;
 }
 
 /** A context with what the ticket said of the client. */
@@ -64,6 +68,8 @@ export interface AcceptedContext extends GssContext {
   readonly ticketFlags: number;
   /** Verified; undefined where the ticket has none, as those of KDCs that are not Active Directory may. */
   readonly pac: Pac | undefined;
+  /** Ticket-granting tickets to act with as the client; whoever drops them wipes their keys. */
+  readonly delegated: readonly Credentials[];
 }
 
 const FIVE_MINUTES = 5 * 60_000;
@@ -122,7 +128,8 @@ export class GssAcceptor implements Negotiator {
       const channelBound = this.#checkBindings(checksum, accepted);
       const pac = this.#pac(accepted);
       replays.add(accepted.authenticator, accepted.ctime.getTime() + clockSkew, this.#clock());
-      return this.#establish(accepted, initiatorKey, checksum.flags & AGREEABLE, { channelBound, pac });
+      const delegated = this.#delegated(checksum, accepted);
+      return this.#establish(accepted, initiatorKey, checksum.flags & AGREEABLE, { channelBound, pac, delegated });
     } catch (e) {
       initiatorKey.destroy();
       throw e;
@@ -190,11 +197,20 @@ export class GssAcceptor implements Negotiator {
     return pac;
   }
 
+  /** RFC 4121 4.1.1: the KRB-CRED is sealed with the session key; some seal with the subkey (RFC 4120 3.6.2). */
+  #delegated({ delegation }: GssChecksum, { sessionKey, subkey, client }: AcceptedApRequest): readonly Credentials[] {
+    if (!delegation || !this.#options.delegation) return [];
+    const credentials = openCredentials(delegation, subkey ? [sessionKey, subkey] : [sessionKey]);
+    if (credentials.every((c) => samePrincipal(c.client, client))) return credentials;
+    for (const { key } of credentials) wipe(key.value);
+    throw refused("the client hands on another's tickets", { krbError: 'KRB_AP_ERR_BADMATCH' });
+  }
+
   #establish(
     accepted: AcceptedApRequest,
     initiatorKey: Key,
     flags: number,
-    about: Pick<AcceptedContext, 'channelBound' | 'pac'>,
+    about: Pick<AcceptedContext, 'channelBound' | 'pac' | 'delegated'>,
   ): Uint8Array | undefined {
     const { random = (n) => new Uint8Array(randomBytes(n)) } = this.#options;
     const mutual = (flags & gssFlag.MUTUAL) !== 0;

@@ -3,6 +3,7 @@
  * the flags asked for, and a delegated credential. Little endian.
  */
 import { Reader, Writer } from '../../bytes.ts';
+import { AdError } from '../../errors.ts';
 
 /** Context flags, RFC 4121 4.1.1.1. */
 export const gssFlag = { DELEG: 1, MUTUAL: 2, REPLAY: 4, SEQUENCE: 8, CONF: 16, INTEG: 32 } as const;
@@ -19,7 +20,10 @@ const BINDINGS_BYTES = 16;
 /** DlgOpt, RFC 4121 4.1.1: "the delegation option identifier (=1)". */
 const DELEGATION_OPTION = 1;
 
+/** @throws AdError INVALID_ARGUMENT for a KRB-CRED that its length does not fit */
 export function encodeGssChecksum({ flags, bindings, delegation }: GssChecksum): Uint8Array {
+  if (delegation && delegation.length > 0xffff)
+    throw new AdError('INVALID_ARGUMENT', `a KRB-CRED of ${delegation.length} bytes cannot be delegated`);
   const w = new Writer({ littleEndian: true, capacity: 28 + (delegation?.length ?? 0) });
   w.u32(BINDINGS_BYTES);
   w.bytes(bindings ?? new Uint8Array(BINDINGS_BYTES));

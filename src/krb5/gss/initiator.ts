@@ -10,6 +10,7 @@ import type { Credentials } from '../credentials.ts';
 import { Key } from '../crypto/index.ts';
 import { buildApReq, openApRep, type SentApRequest } from '../exchanges/ap.ts';
 import { type ExchangeContext, newStamp } from '../exchanges/context.ts';
+import { sealCredentials } from '../exchanges/cred.ts';
 import { krbErrorToAdError } from '../exchanges/errors.ts';
 import { KrbError } from '../messages.ts';
 import { cksumType, keyUsage } from '../numbers.ts';
@@ -29,8 +30,11 @@ export interface InitiatorOptions {
   readonly flags?: number;
   /** False: the service does not prove itself, and the context is there with the first token. True unless told otherwise. */
   readonly mutual?: boolean;
-  /** DER of a KRB-CRED with a forwarded ticket-granting ticket for the service to act with; sets DELEG. */
-  readonly delegation?: Uint8Array;
+  /**
+   * A forwarded ticket-granting ticket (`KrbClient.forward`) that the service gets, session key and all, and can do with
+   * whatever its client could; sets DELEG.
+   */
+  readonly delegate?: Credentials;
 }
 
 const DEFAULT_FLAGS = gssFlag.REPLAY | gssFlag.SEQUENCE | gssFlag.CONF | gssFlag.INTEG;
@@ -47,7 +51,7 @@ export class GssInitiator implements Negotiator {
   constructor(options: InitiatorOptions) {
     this.#options = options;
     const mutual = options.mutual === false ? 0 : gssFlag.MUTUAL;
-    const delegated = options.delegation ? gssFlag.DELEG : 0;
+    const delegated = options.delegate ? gssFlag.DELEG : 0;
     this.#flags = ((options.flags ?? DEFAULT_FLAGS) & ~(gssFlag.MUTUAL | gssFlag.DELEG)) | mutual | delegated;
   }
 
@@ -57,13 +61,14 @@ export class GssInitiator implements Negotiator {
 
   /** The token that opens the context. Without mutual authentication `context` is there afterwards. */
   start(): Uint8Array {
-    const { context, credentials, bindings, delegation } = this.#options;
+    const { context, credentials, bindings, delegate } = this.#options;
     this.#sessionKey = new Key(credentials.key.etype, credentials.key.value);
     this.#subkey = Key.generate(credentials.key.etype, context.random);
     // MIT keeps initial sequence numbers below 2^30 for the sake of peers that treat them as signed.
     const random = context.random(4);
     this.#sequence = new DataView(random.buffer, random.byteOffset).getUint32(0) & 0x3fffffff;
     const mutual = (this.#flags & gssFlag.MUTUAL) !== 0;
+    const delegation = delegate && sealCredentials([delegate], this.#sessionKey, newStamp(context));
     this.#sent = buildApReq({
       credentials,
       sessionKey: this.#sessionKey,

@@ -1,4 +1,5 @@
 /** Privilege attribute certificates (MS-PAC): reading them, and what makes them believable. */
+export type { DelegationInfo } from './delegation-info.ts';
 export type { LogonInfo, Membership } from './logon-info.ts';
 export {
   type ClientInfo,

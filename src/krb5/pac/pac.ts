@@ -4,6 +4,7 @@
  */
 import { Reader } from '../../bytes.ts';
 import { profileOfChecksum } from './checksums.ts';
+import { type DelegationInfo, parseDelegationInfo } from './delegation-info.ts';
 import { type LogonInfo, type Membership, parseLogonInfo } from './logon-info.ts';
 import { fromFileTime, utf16 } from './ndr.ts';
 import { readSid } from './sid.ts';
@@ -63,6 +64,8 @@ export interface Pac {
   readonly logon: LogonInfo | undefined;
   readonly upn: UpnDnsInfo | undefined;
   readonly client: ClientInfo | undefined;
+  /** Where the ticket came by constrained delegation (S4U2Proxy). */
+  readonly delegation: DelegationInfo | undefined;
   /** SID of the account that asked for the ticket-granting ticket (MS-PAC 2.14); in such tickets only. */
   readonly requestorSid: string | undefined;
   /** PAC_ATTRIBUTES_INFO (MS-PAC 2.13): 1 the PAC was asked for, 2 it was given unasked. */
@@ -93,6 +96,7 @@ export function parsePac(bytes: Uint8Array): Pac {
     logon: read(pacBuffer.LOGON_INFO, parseLogonInfo),
     upn: read(pacBuffer.UPN_DNS_INFO, parseUpnDnsInfo),
     client: read(pacBuffer.CLIENT_INFO, parseClientInfo),
+    delegation: read(pacBuffer.DELEGATION_INFO, parseDelegationInfo),
     requestorSid: read(pacBuffer.REQUESTOR, parseRequestor),
     attributes: read(pacBuffer.ATTRIBUTES, parseAttributes),
     serverSignature: read(pacBuffer.SERVER_CHECKSUM, parseSignature),

@@ -208,6 +208,13 @@ describe('refused with the right word', () => {
     });
   }
 
+  test("another's ticket that is handed on", () => {
+    const delegate = { ...credentials, client: principal(REALM, 'bob') };
+    const token = () => initiator({ delegate }).step();
+    assert.equal(refusalOf(() => acceptor({ delegation: true }).step(token())).krbError, 'KRB_AP_ERR_BADMATCH');
+    acceptor().step(token());
+  });
+
   test('and its text tells the keys that were tried, not their bytes', () => {
     const { error } = refusalOf(() => acceptor({ keys: two }).step(initiator().step()));
     assert.match(error.message, /ldap\/dc1\.example\.test@EXAMPLE\.TEST with kvno 1 and aes256-cts.* none of 2 keys/);

@@ -118,6 +118,20 @@ describe("our initiator and MIT's acceptor", { skip: needsMitRealm || needsGssap
     assert.equal(flags & (gssFlag.SEQUENCE | gssFlag.REPLAY), 0);
   });
 
+  for (const [mech, make] of kinds) {
+    test(`${mech}: a ticket that is handed on is good in its hands`, async () => {
+      const theirs = acceptor({ mech });
+      const ours = make(await options({ delegate: await client.forward() }));
+      const cache = `FILE:${realm.directory}/delegated-${mech}`;
+      const answer = await theirs.step(ours.step(), cache);
+      assert.equal(answer.delegated, `alice@${realm.realm}`);
+      const kvno = await realm.run('kvno', ['-c', cache, 'HTTP/small.mit.test']);
+      assert.equal(kvno.code, 0, kvno.stderr);
+      const { stdout } = await realm.run('klist', ['-f', '-c', cache]);
+      assert.match(stdout, /Flags: \S*f/);
+    });
+  }
+
   test("its refusal's token says why", async () => {
     await realm.kadmin('change_password -randkey HTTP/small.mit.test');
     const theirs = acceptor();

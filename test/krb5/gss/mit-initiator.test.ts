@@ -1,14 +1,17 @@
 /** Our acceptor before MIT's initiator: Kerberos and SPNEGO, good and bad. */
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { utf8 } from '../../../src/bytes.ts';
+import { writeCCache } from '../../../src/krb5/files/ccache.ts';
 import { readKeytab } from '../../../src/krb5/files/keytab.ts';
 import { channelBindings } from '../../../src/krb5/gss/bindings.ts';
 import { gssFlag } from '../../../src/krb5/gss/checksum.ts';
 import { ReplayCache } from '../../../src/krb5/gss/replay-cache.ts';
 import { KeytabKeys } from '../../../src/krb5/gss/service-keys.ts';
 import { NegotiateAcceptor, type NegotiateAcceptorOptions } from '../../../src/krb5/gss/spnego-acceptor.ts';
+import { ticketFlag } from '../../../src/krb5/numbers.ts';
 import { formatPrincipal } from '../../../src/krb5/principal.ts';
 import { type GssapiPeer, gssapiPeer, needsGssapi, type PeerConfig, PeerError } from '../../support/gssapi-peer.ts';
 import { type MitRealm, needsMitRealm, startMitRealm } from '../../support/mit-realm.ts';
@@ -35,7 +38,7 @@ describe("MIT's initiator and our acceptor", { skip: needsMitRealm || needsGssap
       principals: [{ name: 'alice', password: PASSWORD }, { name: 'HTTP/web.mit.test' }, { name: 'HTTP/old.mit.test' }],
     });
     keys = new KeytabKeys(readKeytab(await readFile(await realm.keytab('HTTP/web.mit.test', 'HTTP/old.mit.test'))));
-    const { code, stderr } = await realm.run('kinit', ['alice'], `${PASSWORD}\n`);
+    const { code, stderr } = await realm.run('kinit', ['-f', 'alice'], `${PASSWORD}\n`);
     assert.equal(code, 0, stderr);
   });
   after(async () => {
@@ -141,6 +144,24 @@ describe("MIT's initiator and our acceptor", { skip: needsMitRealm || needsGssap
       }
       assert.ok(refusal.token);
       await assert.rejects(theirs.step(refusal.token), (e) => e instanceof PeerError && /clock skew/i.test(e.message));
+    });
+  }
+
+  for (const mech of ['krb5', 'spnego'] as const) {
+    test(`${mech}: a ticket that is handed on is good in our hands`, async () => {
+      const flags = [...FLAGS, 'delegate_to_peer'];
+      const [theirs, ours] = [initiator({ mech, flags }), acceptor({ delegation: true })];
+      const { context } = await meet(theirs, ours);
+      const [tgt] = context.delegated;
+      assert.equal(formatPrincipal(tgt!.client), `alice@${realm.realm}`);
+      assert.ok(tgt!.flags & ticketFlag.FORWARDED);
+      const cache = join(realm.directory, `delegated-${mech}`);
+      await writeFile(cache, writeCCache({ principal: tgt!.client, credentials: [tgt!] }));
+      const kvno = await realm.run('kvno', ['-c', cache, 'HTTP/web.mit.test']);
+      assert.equal(kvno.code, 0, kvno.stderr);
+      const passed = acceptor();
+      await meet(initiator({ mech, flags }), passed);
+      assert.deepEqual(passed.context!.delegated, []);
     });
   }
 
