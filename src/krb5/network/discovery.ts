@@ -3,6 +3,7 @@
  * records"), and SRV records (RFC 4120 7.2.3.2), those of this machine's Active Directory site first.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { abortable } from '../../async.ts';
 import { isAdError } from '../../errors.ts';
 import { parseKdcAddress } from '../config.ts';
 import type { Endpoint, Locator } from './locate.ts';
@@ -28,17 +29,14 @@ export async function discoverServers(
 ): Promise<KdcServer[]> {
   const srv = srvServers(locator, realm, service, options.sitename);
   if (!options.uri || !locator.resolver.uri) return srv;
-  const uri = uriServers(locator, realm, service).catch(() => []);
   const grace = new AbortController();
-  // A query of our own does not keep the process alive once nobody waits for it; here somebody does.
-  const hold = setInterval(() => undefined, 60_000);
+  const uri = uriServers(locator, realm, service, grace.signal);
   try {
     const late = srv.then(() => delay(URI_GRACE, [], { signal: grace.signal }).catch(() => []));
     // Where SRV failed, URI has the time it needs.
     const first = await Promise.race([uri, late.catch(() => uri)]);
     return first.length > 0 ? locator.inOrder(first) : await srv;
   } finally {
-    clearInterval(hold);
     grace.abort();
     srv.catch(() => undefined);
   }
@@ -69,11 +67,17 @@ async function srvServers(
   }
 }
 
-async function uriServers(locator: Locator, realm: string, service: KdcService): Promise<readonly KdcServer[]> {
+/** What fails or comes too late counts as none, and is remembered so: else every exchange would wait for it again. */
+function uriServers(
+  locator: Locator,
+  realm: string,
+  service: KdcService,
+  signal: AbortSignal,
+): Promise<readonly KdcServer[]> {
   const name = `_${service}.${realm.toLowerCase()}`;
   return locator.remember(`URI ${name}`, async () => {
-    const records = locator.ordered(await locator.resolver.uri!(name));
-    return records.flatMap(({ target }) => uriServer(target, service) ?? []);
+    const records = await abortable(locator.resolver.uri!(name, signal), signal, 'asking DNS').catch(() => []);
+    return locator.ordered(records).flatMap(({ target }) => uriServer(target, service) ?? []);
   });
 }
 

@@ -2,8 +2,8 @@
 import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { connect, isIPv6 } from 'node:net';
-import { deferred } from '../../async.ts';
-import { AdError, isAdError, messageOf } from '../../errors.ts';
+import { abortable, deferred } from '../../async.ts';
+import { AdError, isAdError, messageOf, throwIfAborted } from '../../errors.ts';
 import { type DnsAnswer, isDnsName, readUriAnswer, uriQuery } from './dns-message.ts';
 import type { UriRecord } from './resolver.ts';
 
@@ -20,15 +20,21 @@ interface Timeouts {
 /**
  * The URI records of a name; none when the name or the records do not exist.
  * @param servers `address`, `address:port` or `[v6]:port`, as Node lists them
- * @throws AdError UNREACHABLE when no server said
+ * @throws AdError UNREACHABLE when no server said; TIMEOUT or ABORTED by the signal
  */
-export async function queryUri(name: string, servers: readonly string[], timeouts: Timeouts): Promise<UriRecord[]> {
+export async function queryUri(
+  name: string,
+  servers: readonly string[],
+  timeouts: Timeouts,
+  signal?: AbortSignal,
+): Promise<UriRecord[]> {
   if (!isDnsName(name)) return [];
   let last: unknown = new AdError('UNREACHABLE', 'no DNS server is configured');
   for (let attempt = 0; attempt < timeouts.tries; attempt++) {
     for (const server of servers) {
+      throwIfAborted(signal, 'asking DNS');
       try {
-        const answer = await ask(name, server, timeouts.timeout);
+        const answer = await ask(name, server, { timeout: timeouts.timeout, signal });
         if (answer.rcode === NXDOMAIN) return [];
         if (answer.rcode === NOERROR) return [...answer.uris];
         last = new AdError('UNREACHABLE', `${server} answers with code ${answer.rcode}`);
@@ -41,20 +47,25 @@ export async function queryUri(name: string, servers: readonly string[], timeout
   throw new AdError('UNREACHABLE', `DNS did not answer for URI ${name}: ${messageOf(last)}`, {}, last);
 }
 
-async function ask(name: string, server: string, timeout: number): Promise<DnsAnswer> {
+interface Limits {
+  readonly timeout: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function ask(name: string, server: string, limits: Limits): Promise<DnsAnswer> {
   const [, v6, v4, port = '53'] = /^(?:\[([^\]]+)\]|([^:]+|.*:.*:.*?))(?::(\d+))?$/.exec(server) ?? [];
   const address = v6 ?? v4 ?? server;
   const query = uriQuery(name, randomInt(0x10000));
-  const answer = await overUdp(address, Number(port), query, timeout);
-  return answer.truncated ? overTcp(address, Number(port), query, timeout) : answer;
+  const answer = await overUdp(address, Number(port), query, limits);
+  return answer.truncated ? overTcp(address, Number(port), query, limits) : answer;
 }
 
-function overUdp(address: string, port: number, query: Uint8Array, timeout: number): Promise<DnsAnswer> {
+function overUdp(address: string, port: number, query: Uint8Array, { timeout, signal }: Limits): Promise<DnsAnswer> {
   const { promise, resolve, reject } = deferred<DnsAnswer>();
   const unreachable = (why: string) => reject(new AdError('UNREACHABLE', `${address}: ${why}`));
   const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
-  const timer = setTimeout(() => unreachable('no answer'), timeout).unref();
-  socket.unref().on('error', (e) => unreachable(messageOf(e)));
+  const timer = setTimeout(() => unreachable('no answer'), timeout);
+  socket.on('error', (e) => unreachable(messageOf(e)));
   socket.on('message', (message) => {
     try {
       resolve(readUriAnswer(message, query));
@@ -63,17 +74,17 @@ function overUdp(address: string, port: number, query: Uint8Array, timeout: numb
     }
   });
   socket.connect(port, address, () => socket.send(query));
-  return promise.finally(() => {
+  return abortable(promise, signal, 'asking DNS').finally(() => {
     clearTimeout(timer);
     socket.close();
   });
 }
 
-function overTcp(address: string, port: number, query: Uint8Array, timeout: number): Promise<DnsAnswer> {
+function overTcp(address: string, port: number, query: Uint8Array, { timeout, signal }: Limits): Promise<DnsAnswer> {
   const { promise, resolve, reject } = deferred<DnsAnswer>();
   const unreachable = (why: string) => reject(new AdError('UNREACHABLE', `${address}: ${why} (TCP)`));
   const socket = connect({ host: address, port });
-  socket.unref().setTimeout(timeout, () => unreachable('no answer'));
+  socket.setTimeout(timeout, () => unreachable('no answer'));
   let received = Buffer.alloc(0);
   socket.on('error', (e) => unreachable(messageOf(e))).on('close', () => unreachable('the connection was closed'));
   socket.on('data', (chunk) => {
@@ -86,5 +97,5 @@ function overTcp(address: string, port: number, query: Uint8Array, timeout: numb
     }
   });
   socket.write(Buffer.concat([Uint8Array.of(query.length >> 8, query.length & 0xff), query]));
-  return promise.finally(() => socket.destroy());
+  return abortable(promise, signal, 'asking DNS').finally(() => socket.destroy());
 }

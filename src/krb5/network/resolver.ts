@@ -27,8 +27,8 @@ export interface Resolver {
   srv(name: string): Promise<SrvRecord[]>;
   /** Addresses of a host, IPv4 first. @throws AdError UNREACHABLE when there are none */
   addresses(host: string): Promise<string[]>;
-  /** URI records, as `srv`. A resolver without this method knows none. */
-  uri?(name: string): Promise<UriRecord[]>;
+  /** URI records, as `srv`; the signal gives up. A resolver without this method knows none. */
+  uri?(name: string, signal?: AbortSignal): Promise<UriRecord[]>;
   /** TXT records, each put together, as `srv`. */
   txt?(name: string): Promise<string[]>;
 }
@@ -72,8 +72,8 @@ export class DnsResolver implements Resolver {
   }
 
   /** Node's resolver knows no URI records; they are asked for with a query of our own. */
-  uri(name: string): Promise<UriRecord[]> {
-    return queryUri(name, this.#dns.getServers(), this.#timeouts);
+  uri(name: string, signal?: AbortSignal): Promise<UriRecord[]> {
+    return queryUri(name, this.#dns.getServers(), this.#timeouts, signal);
   }
 
   async addresses(host: string): Promise<string[]> {
