@@ -16,10 +16,13 @@ import { type Endpoint, endpointName, type Locator } from '../krb5/network/locat
 import type { Resolver } from '../krb5/network/resolver.ts';
 import { connectSealed, type SealedConnection } from '../ldap/client.ts';
 import { locateDomainControllers } from '../ldap/locate.ts';
+import type { Log } from './log.ts';
 import { type EngineMetrics, timed } from './metrics.ts';
+import { noteWeakTickets } from './weak-tickets.ts';
 
 export interface ReadersOptions {
   readonly metrics?: EngineMetrics;
+  readonly log?: Log;
   readonly kerberos: ContextOptions;
   readonly resolver: Resolver;
   readonly locator: Locator;
@@ -38,7 +41,7 @@ export interface ReadersOptions {
   readonly maxAge?: number;
 }
 
-type Settings = Required<Omit<ReadersOptions, 'metrics'>> & Pick<ReadersOptions, 'metrics'>;
+type Settings = Required<Omit<ReadersOptions, 'metrics' | 'log'>> & Pick<ReadersOptions, 'metrics' | 'log'>;
 
 const SWEEP = 10_000;
 
@@ -108,6 +111,7 @@ export class Reader {
   /** Of the accounts it read. */
   readonly keys = new KeyMemory();
   readonly #options: Settings;
+  readonly #identity: Identity;
   readonly #forget: () => void;
   readonly #born: number;
   readonly #connections = new Map<string, Held>();
@@ -118,6 +122,7 @@ export class Reader {
 
   constructor(identity: Identity, options: Settings, forget: () => void) {
     this.#options = options;
+    this.#identity = identity;
     this.#forget = forget;
     this.#born = options.clock();
     this.#lastUse = this.#born;
@@ -143,6 +148,7 @@ export class Reader {
       (connection) => {
         held.live = connection;
         connection.unref();
+        this.#noteWeakTickets();
       },
       (e: unknown) => {
         if (this.#connections.get(domain) === held) this.#connections.delete(domain);
@@ -189,6 +195,12 @@ export class Reader {
       if (isAdError(e, 'UNREACHABLE')) locator.failed(endpoint);
       throw e;
     }
+  }
+
+  /** Those of the reader itself, once for each connection. */
+  #noteWeakTickets(): void {
+    const { client, held } = this.client;
+    noteWeakTickets(this.#options, client.components.join('/'), held, this.#identity.secret.remembered?.etype);
   }
 
   /** The connection failed in use: the next request makes a new one, and its server stands last for a while. */

@@ -68,6 +68,11 @@ export class KrbClient {
     return this.#client;
   }
 
+  /** The tickets held at present, which stay the client's: a look at them, not copies. */
+  get held(): Iterable<Credentials> {
+    return this.#tickets.values();
+  }
+
   /** What the exchanges of this client share: clock offset, permitted etypes, random. */
   get context(): ExchangeContext {
     return this.#context;
