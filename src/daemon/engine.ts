@@ -22,6 +22,8 @@ export interface GmsaRef {
   readonly name: string;
   /** DNS name of its domain. */
   readonly domain: string;
+  /** Where it is looked for when `domain` has no such account: a credspec may name another domain than the request. */
+  readonly otherDomain?: string;
   /** Where it is in the directory, when known: spares nothing but may settle doubts. */
   readonly distinguishedName?: string;
   /** Asks for `FetchedTicket.keytab`; costs one exchange with the KDC. */

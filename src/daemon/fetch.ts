@@ -7,6 +7,7 @@ import type { Identity } from '../accounts/identity.ts';
 import { machineIdentity } from '../accounts/keytab.ts';
 import { passwordIdentity } from '../accounts/password.ts';
 import { parseUserSecret } from '../accounts/secret.ts';
+import { fromDer } from '../asn1.ts';
 import { mapLimited } from '../async.ts';
 import { wipe } from '../bytes.ts';
 import { AdError, isAdError, messageOf } from '../errors.ts';
@@ -18,21 +19,22 @@ import {
   samAccountName,
 } from '../gmsa/account.ts';
 import { hintedBases, type PlaceHints } from '../gmsa/hints.ts';
-import { accountId, type EarlyLogin, loginEarly, loginManagedAccount } from '../gmsa/login.ts';
+import { type EarlyLogin, loginEarly, loginManagedAccount } from '../gmsa/login.ts';
 import type { Credentials } from '../krb5/credentials.ts';
-import { DEFAULT_ETYPES } from '../krb5/crypto/index.ts';
+import { DEFAULT_ETYPES, findProfile } from '../krb5/crypto/index.ts';
 import { exchangeContext } from '../krb5/exchanges/context.ts';
 import { renewTicket } from '../krb5/exchanges/tgs.ts';
 import { readCCache, writeCCache } from '../krb5/files/ccache.ts';
 import { isConfigEntry } from '../krb5/files/ccache-config.ts';
+import { Ticket } from '../krb5/messages.ts';
 import { isKrbtgt } from '../krb5/principal.ts';
 import { type ConfiguredRealm, filesBeside } from './beside.ts';
+import { orElsewhere } from './elsewhere.ts';
 import type { FetchOutcome, FetchRequest, GmsaRef, LeaseEngine, ReaderIdentity } from './engine.ts';
 import type { Log } from './log.ts';
 import { timed } from './metrics.ts';
 import { type Reader, Readers, type ReadersOptions } from './readers.ts';
 import { checkedSecret } from './requests.ts';
-import { noteWeakTickets } from './weak-tickets.ts';
 
 export interface EngineOptions extends ReadersOptions {
   readonly keytab: string;
@@ -75,22 +77,34 @@ export class DirectoryEngine implements LeaseEngine {
     const identity = await this.#identity(request.identity, request.signal);
     const { reader, done } = this.#readers.acquire(identity);
     try {
-      const outcomes = new Array<FetchOutcome>(request.accounts.length);
-      const domains = new Map<string, number[]>();
-      for (const [i, account] of request.accounts.entries()) {
-        const domain = account.domain.toLowerCase();
-        domains.set(domain, [...(domains.get(domain) ?? []), i]);
-      }
-      const fetchOne = async ([domain, indices]: [string, number[]]): Promise<void> => {
-        const accounts = indices.map((i) => request.accounts[i]!);
-        const fetched = await this.#fetchDomain(reader, domain, accounts, request.signal, identity.place);
-        for (const [n, i] of indices.entries()) outcomes[i] = fetched[n]!;
-      };
-      await Promise.all([...domains].map(fetchOne));
-      return outcomes;
+      const fetchIn = (accounts: readonly GmsaRef[]) =>
+        this.#fetchAll(reader, accounts, request.signal, identity.place);
+      return await orElsewhere(request.accounts, fetchIn);
     } finally {
       done();
     }
+  }
+
+  /** Domain by domain, side by side. The outcomes come in the order of the accounts. */
+  async #fetchAll(
+    reader: Reader,
+    accounts: readonly GmsaRef[],
+    signal: AbortSignal,
+    place: string | undefined,
+  ): Promise<FetchOutcome[]> {
+    const outcomes = new Array<FetchOutcome>(accounts.length);
+    const domains = new Map<string, number[]>();
+    for (const [i, account] of accounts.entries()) {
+      const domain = account.domain.toLowerCase();
+      domains.set(domain, [...(domains.get(domain) ?? []), i]);
+    }
+    const fetchOne = async ([domain, indices]: [string, number[]]): Promise<void> => {
+      const there = indices.map((i) => accounts[i]!);
+      const fetched = await this.#fetchDomain(reader, domain, there, signal, place);
+      for (const [n, i] of indices.entries()) outcomes[i] = fetched[n]!;
+    };
+    await Promise.all([...domains].map(fetchOne));
+    return outcomes;
   }
 
   #identity(identity: ReaderIdentity, signal: AbortSignal): PlacedIdentity | Promise<PlacedIdentity> {
@@ -225,8 +239,7 @@ export class DirectoryEngine implements LeaseEngine {
           (await early?.confirm(managed.password)) ??
           (await loginManagedAccount(reader.client.context, managed, realm, signal, reader.keys)),
       );
-      const hint = reader.keys.hintOf(accountId(managed.samAccountName, realm));
-      noteWeakTickets(this.#options, account.name, [tgt], hint?.etype);
+      this.#noteWeakTicket(account.name, tgt);
       try {
         const beside = await filesBeside(account, {
           context: reader.client.context,
@@ -261,6 +274,14 @@ export class DirectoryEngine implements LeaseEngine {
     return loginEarly(reader.client.context, samAccountName(account.name), realm, reader.keys, signal);
   }
 
+  /** Domains are switching RC4 off: whoever still gets such a ticket is named. */
+  #noteWeakTicket(account: string, tgt: Credentials): void {
+    const { etype } = fromDer(Ticket, tgt.ticket).encPart;
+    if (!findProfile(etype)?.weak && !findProfile(tgt.key.etype)?.weak) return;
+    this.#options.metrics?.rc4.add({ account });
+    this.#options.log?.warn('the domain gave a ticket with a weak encryption type', { account });
+  }
+
   /**
    * @param interval counted from now, in 100 ns (MS-ADTS 2.2.19)
    * @param keytab true when the next password is needed before it is in force: a keytab must have its keys by then
@@ -282,7 +303,6 @@ export class DirectoryEngine implements LeaseEngine {
     try {
       if (!tgt) throw new AdError('INVALID_ARGUMENT', 'the cache holds no ticket-granting ticket');
       renewed = await renewTicket(context, tgt, signal);
-      noteWeakTickets(this.#options, tgt.client.components.join('/').replace(/\$$/, ''), [renewed]);
       // As kinit -R: what the KDC said about the realm stays, service tickets are fetched anew with the new ticket.
       const config = cache.credentials.filter(isConfigEntry);
       return writeCCache({ ...cache, credentials: [...config, renewed] });

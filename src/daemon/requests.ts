@@ -36,6 +36,7 @@ export function parseAccounts(contents: readonly string[], domain?: string): Req
     const account = {
       name: spec.accountName,
       domain: domain ?? spec.domain,
+      ...(domain !== undefined && spec.domain.toLowerCase() !== domain.toLowerCase() && { otherDomain: spec.domain }),
       credentialArn: spec.credentialArn ?? '',
       ...(spec.files && { files: spec.files }),
     };

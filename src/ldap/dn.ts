@@ -102,3 +102,13 @@ export function isWithin(dn: Dn, ancestor: Dn): boolean {
 
 const comparable = (dn: Dn): string =>
   JSON.stringify(dn.map((rdn) => rdn.map(({ type, value }) => `${type}=${value}`.toLowerCase()).sort()));
+
+/** The DNS name of the domain that an entry is in: the DC components at the end of its name (RFC 2247). */
+export function domainOfDn(dn: Dn): string | undefined {
+  const labels: string[] = [];
+  for (const [first, ...more] of [...dn].reverse()) {
+    if (more.length > 0 || first?.type.toUpperCase() !== 'DC') break;
+    labels.unshift(first.value);
+  }
+  return labels.length > 0 ? labels.join('.') : undefined;
+}

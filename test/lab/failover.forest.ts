@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { utf8 } from '../../src/bytes.ts';
 import { createEngine } from '../../src/daemon/assemble.ts';
+import { parseCommand } from '../../src/daemon/config.ts';
 import { isFailure } from '../../src/daemon/engine.ts';
 import { KrbClient } from '../../src/krb5/client.ts';
 import { readCCache } from '../../src/krb5/files/ccache.ts';
@@ -39,8 +40,9 @@ async function login(signal: AbortSignal): Promise<void> {
 
 /** A whole lease: the reader's login and sealed search, and the gMSA's own ticket. */
 async function lease(signal: AbortSignal): Promise<void> {
-  const config = { domainControllers: [], krb5Config: process.env.KRB5_CONFIG, keytab: undefined };
-  const engine = await createEngine(config, keptLog().log);
+  const command = parseCommand([], { KRB5_CONFIG: process.env.KRB5_CONFIG });
+  assert.ok(command.action === 'run');
+  const engine = await createEngine(command.config, keptLog().log);
   try {
     const [outcome] = await engine.fetch({
       identity: { kind: 'password', username: reader.name, domain, password: utf8(reader.password) },

@@ -6,7 +6,7 @@ export type Host = 'dc1' | 'dc2' | 'odc1';
 export const forest = {
   realm: 'LAB.EXAMPLE',
   domain: 'lab.example',
-  other: { realm: 'OTHER.EXAMPLE', domain: 'other.example', dc: 'odc1.other.example', gmsa: 'App02' },
+  other: { realm: 'OTHER.EXAMPLE', domain: 'other.example', dc: 'odc1.other.example', gmsa: 'Partner01' },
   gmsa: 'WebApp01',
   reader: { name: 'svc-fetch', password: 'Test-Only-Fetch-1' },
   address: { dc1: '10.77.0.11', dc2: '10.77.0.12', odc1: '10.77.0.21' } satisfies Record<Host, string>,

@@ -42,7 +42,7 @@ describe('a service of a gMSA', { skip: status.available ? false : status.reason
   before(async () => {
     work = await mkdtemp(join(tmpdir(), 'cf-services-'));
     await chmod(work, 0o755);
-    daemon = await startDaemonProcess({ KRB5_CONFIG: lab.paths.krb5Conf });
+    daemon = await startDaemonProcess({ KRB5_CONFIG: lab.paths.krb5Conf, CF_LEASE_FILES: 'true' });
     client = foreignClient(daemon.socket);
     const lease = async (name: string, more: object): Promise<string> => {
       const spec = {
