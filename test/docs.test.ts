@@ -50,7 +50,7 @@ describe('settings', () => {
   const byFlag = (a: Setting, b: Setting): number => (a.flag < b.flag ? -1 : 1);
 
   test('--help lists them in the form this test reads', () => {
-    const actions = ['--healthcheck', '--check-config', '--once', '--help', '--version'];
+    const actions = ['--healthcheck', '--check-config', '--self_test', '--once', '--help', '--version'];
     const ofOnce = ['--output', '--username', '--domain', '--password-file'];
     assert.equal(settings().length, longFlags(usage()).length - actions.length - ofOnce.length);
   });

@@ -95,7 +95,7 @@ export function parseCommand(
   if (flags.help) return { action: 'help' };
   if (flags.version) return { action: 'version' };
   const configured = configure({ flags, env, readFile });
-  if (flags['check-config']) return { action: 'check-config', ...configured };
+  if (flags['check-config'] || flags.self_test) return { action: 'check-config', ...configured };
   if (flags.healthcheck) return { action: 'healthcheck', ...configured };
   const request = onceRequest(flags, positionals, configured.config.credspecFile);
   return request ? { action: 'once', once: request, ...configured } : { action: 'run', ...configured };

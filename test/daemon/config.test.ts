@@ -131,6 +131,7 @@ describe('configuration', () => {
   test('knows the short forms', () => {
     assert.equal(parseCommand(['-h'], {}, () => undefined).action, 'help');
     assert.equal(parseCommand(['-n'], {}, () => undefined).action, 'version');
+    assert.equal(parseCommand(['-t'], {}, () => undefined).action, 'check-config');
   });
 
   test('takes --verbosity as ever, with a word of warning', () => {

@@ -10,6 +10,8 @@ export const commandOptions: FlagOptions = {
   version: { type: 'boolean', short: 'n' },
   healthcheck: { type: 'boolean' },
   'check-config': { type: 'boolean' },
+  // The name that version 1 had for something like it.
+  self_test: { type: 'boolean', short: 't' },
   once: { type: 'boolean' },
   output: { type: 'string' },
   username: { type: 'string' },
@@ -105,6 +107,7 @@ the default comes last. In files a setting has its variable's name. SIGHUP reads
 Instead of running:
       --healthcheck           ask the running daemon; prints 0 and exits 0 when it is well, else 1
       --check-config          print each setting with its source; exits 2 when something makes no sense
+  -t, --self_test             the same
       --once                  make the leases of credspec files, then exit; opens no socket
   -h, --help                  this text
   -n, --version               the version
