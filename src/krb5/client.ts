@@ -9,11 +9,12 @@ import { type Krb5Config, realmOfHost, realmPath } from './config.ts';
 import type { Credentials } from './credentials.ts';
 import { asExchange, INITIAL_OPTIONS } from './exchanges/as.ts';
 import { type ContextOptions, type ExchangeContext, exchangeContext, hasFlag, kdcNow } from './exchanges/context.ts';
+import { CHANGE_SERVICE, changePassword } from './exchanges/kpasswd.ts';
 import { forwardedTicket, renewTicket, validateTicket } from './exchanges/tgs.ts';
 import { realmServed, serviceTicket, type TicketWish, tgtFor, type Walk } from './exchanges/walk.ts';
 import type { HostAddress } from './messages.ts';
 import { kdcOption, ticketFlag } from './numbers.ts';
-import { formatPrincipal, isKrbtgt, krbtgt, type Principal } from './principal.ts';
+import { formatPrincipal, isKrbtgt, krbtgt, type Principal, principal } from './principal.ts';
 import type { Secret } from './secret.ts';
 
 export interface KrbClientOptions extends ContextOptions {
@@ -170,6 +171,48 @@ export class KrbClient {
    */
   async forward(options: { readonly forwardable?: boolean; readonly signal?: AbortSignal } = {}): Promise<Credentials> {
     return forwardedTicket(this.#context, await this.login(options.signal), options);
+  }
+
+  /**
+   * Changes this client's password. The client goes on with the tickets it has; a login needs a client with the new one.
+   * @param newPassword UTF-8; the caller wipes it
+   * @throws as `asExchange` and `changePassword`; INVALID_ARGUMENT where the domain does not take the password
+   */
+  async changePassword(newPassword: Uint8Array, signal?: AbortSignal): Promise<void> {
+    await this.#withChangeTicket(this.client.realm, signal, (ticket) =>
+      changePassword(this.#context, { ticket, newPassword, signal }),
+    );
+  }
+
+  /**
+   * Sets the password of another account, as an administrator.
+   * @param newPassword UTF-8; the caller wipes it
+   * @throws as `changePassword`; NOT_ALLOWED where this client may not
+   */
+  async setPassword(target: Principal, newPassword: Uint8Array, signal?: AbortSignal): Promise<void> {
+    await this.#withChangeTicket(target.realm, signal, (ticket) =>
+      changePassword(this.#context, { ticket, newPassword, target, signal }),
+    );
+  }
+
+  /** One's own realm wants the secret to be proved anew (RFC 3244 section 2, "MUST have the INITIAL flag set"). */
+  async #withChangeTicket(
+    realm: string,
+    signal: AbortSignal | undefined,
+    use: (ticket: Credentials) => Promise<void>,
+  ): Promise<void> {
+    const server = principal(realm, ...CHANGE_SERVICE);
+    const { secret } = this.#options;
+    const initial = realm === this.client.realm && secret.etypes.length > 0;
+    const options = { client: this.client, secret, server, kdcOptions: kdcOption.CANONICALIZE, signal };
+    const ticket = initial
+      ? await asExchange(this.#context, options)
+      : await serviceTicket(await this.#walk(signal ?? this.#closing.signal), server);
+    try {
+      await use(ticket);
+    } finally {
+      wipe(ticket.key.value);
+    }
   }
 
   /** Forgets every ticket, so that the next call proves the secret anew. */

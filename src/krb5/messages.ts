@@ -204,6 +204,7 @@ export const KrbPriv = application(
   21,
   sequence({ pvno: field(0, int32), msgType: field(1, int32), encPart: field(3, EncryptedData) }),
 );
+export type KrbPriv = Infer<typeof KrbPriv>;
 export const EncKrbPrivPart = application(28, messageBody);
 export type EncKrbPrivPart = Infer<typeof EncKrbPrivPart>;
 

@@ -161,6 +161,21 @@ export const ticketFlagLetters: readonly (readonly [mask: number, letter: string
   [ticketFlag.ANONYMOUS, 'a'],
 ];
 
+/** Address types, RFC 4120 7.5.3 and 7.1. */
+export const addrType = { IPV4: 2, DIRECTIONAL: 3, NETBIOS: 20, IPV6: 24 } as const;
+
+/** Result codes of a password change, RFC 3244 section 2. */
+export const kpasswdResult = {
+  SUCCESS: 0,
+  MALFORMED: 1,
+  HARDERROR: 2,
+  AUTHERROR: 3,
+  SOFTERROR: 4,
+  ACCESSDENIED: 5,
+  BAD_VERSION: 6,
+  INITIAL_FLAG_NEEDED: 7,
+} as const;
+
 /** AP options, RFC 4120 5.5.1. */
 export const apOption = { USE_SESSION_KEY: 0x40000000, MUTUAL_REQUIRED: 0x20000000 } as const;
 

@@ -6,6 +6,7 @@ import type { ContextOptions } from '../../src/krb5/exchanges/context.ts';
 import { Locator } from '../../src/krb5/network/locate.ts';
 import { NetworkTransport } from '../../src/krb5/network/network.ts';
 import { DnsResolver } from '../../src/krb5/network/resolver.ts';
+import type { KdcService } from '../../src/krb5/network/servers.ts';
 import { principal } from '../../src/krb5/principal.ts';
 import { KeySecret, PasswordSecret, type Secret } from '../../src/krb5/secret.ts';
 
@@ -18,13 +19,13 @@ export function localTransport(port: number): NetworkTransport {
 
 /** A transport to one KDC a realm, each on 127.0.0.1. */
 export function realmsTransport(
-  ...realms: readonly { readonly realm: string; readonly port: number }[]
+  ...realms: readonly { readonly realm: string; readonly port: number; readonly kpasswdPort?: number }[]
 ): NetworkTransport {
   const resolver = new DnsResolver();
   const locator = new Locator({ resolver, clock: Date.now });
-  const kdcs = (name: string) => {
+  const kdcs = (name: string, service: KdcService) => {
     const found = realms.find(({ realm }) => realm === name);
-    return found && [{ host: '127.0.0.1', port: found.port }];
+    return found && [{ host: '127.0.0.1', port: service === 'kpasswd' ? found.kpasswdPort! : found.port }];
   };
   return new NetworkTransport({ resolver, locator, kdcs });
 }

@@ -37,6 +37,10 @@ export interface MitRealmOptions {
   readonly kdcDefaults?: readonly string[];
   /** Lines for [libdefaults] of krb5.conf. */
   readonly libdefaults?: readonly string[];
+  /** True: kadmind runs too, and changes passwords (needs `kadmind`). */
+  readonly kpasswd?: boolean;
+  /** Lines of kadmind's access list: `admin@MIT.TEST c` may set passwords. */
+  readonly acl?: readonly string[];
   /** Lines for the end of krb5.conf, which KDC and clients share: [capaths], [domain_realm] of other realms … */
   readonly krb5Conf?: readonly string[];
 }
@@ -44,6 +48,8 @@ export interface MitRealmOptions {
 export interface MitRealm {
   readonly realm: string;
   readonly port: number;
+  /** Where passwords are changed; 0 without `kpasswd`. */
+  readonly kpasswdPort: number;
   /** Holds everything; removed by `stop()`. */
   readonly directory: string;
   /** Path of the krb5.conf clients use. */
@@ -77,7 +83,7 @@ export async function startMitRealm(options: MitRealmOptions = {}): Promise<MitR
   };
   let keytabs = 0;
 
-  const configure = async (port: number) => {
+  const configure = async (port: number, kpasswdPort = 0, kadminPort = 0) => {
     const libdefaults = [
       `default_realm = ${realm}`,
       'dns_lookup_kdc = false',
@@ -89,7 +95,8 @@ export async function startMitRealm(options: MitRealmOptions = {}): Promise<MitR
     const domain = realm.toLowerCase();
     await writeFile(
       env.KRB5_CONFIG,
-      `[libdefaults]\n  ${libdefaults.join('\n  ')}\n[realms]\n  ${realm} = {\n    kdc = 127.0.0.1:${port}\n  }\n` +
+      `[libdefaults]\n  ${libdefaults.join('\n  ')}\n[realms]\n  ${realm} = {\n    kdc = 127.0.0.1:${port}\n` +
+        `    kpasswd_server = 127.0.0.1:${kpasswdPort}\n    primary_kdc = 127.0.0.1:${port}\n  }\n` +
         `[domain_realm]\n  .${domain} = ${realm}\n  ${domain} = ${realm}\n${lines(options.krb5Conf ?? [])}`,
     );
     const settings = [
@@ -98,6 +105,8 @@ export async function startMitRealm(options: MitRealmOptions = {}): Promise<MitR
       `acl_file = ${at('acl')}`,
       `kdc_listen = 127.0.0.1:${port}`,
       `kdc_tcp_listen = 127.0.0.1:${port}`,
+      `kpasswd_listen = 127.0.0.1:${kpasswdPort}`,
+      `kadmind_listen = 127.0.0.1:${kadminPort}`,
       'master_key_type = aes256-cts-hmac-sha1-96',
       `supported_enctypes = ${options.keysalts ?? AES_SHA1}`,
       'default_principal_flags = +preauth',
@@ -121,12 +130,17 @@ export async function startMitRealm(options: MitRealmOptions = {}): Promise<MitR
   };
 
   let kdc: ChildProcess | undefined;
+  let kadmind: ChildProcess | undefined;
   // A test run that is cut short leaves no KDC behind.
-  const killed = () => kdc?.kill('SIGKILL');
+  const killed = () => {
+    kdc?.kill('SIGKILL');
+    kadmind?.kill('SIGKILL');
+  };
   process.once('exit', killed);
   const stop = async () => {
     process.off('exit', killed);
     if (kdc) await end(kdc);
+    if (kadmind) await end(kadmind);
     await rm(directory, { recursive: true, force: true });
   };
 
@@ -154,9 +168,25 @@ export async function startMitRealm(options: MitRealmOptions = {}): Promise<MitR
         if (attempt === ATTEMPTS) throw new Error(`krb5kdc does not start: ${await log()}`);
       }
     }
+    let kpasswdPort = 0;
+    for (let attempt = 1; options.kpasswd && !kadmind; attempt++) {
+      await writeFile(at('acl'), lines(options.acl ?? []));
+      kpasswdPort = await freePort();
+      await configure(port, kpasswdPort, await freePort());
+      const child = spawn(programPath('kadmind')!, ['-nofork', '-r', realm, '-P', at('kadmind.pid')], {
+        env: { PATH: process.env.PATH, ...env, LC_ALL: 'C' },
+        stdio: 'ignore',
+      });
+      if (await listens(child, kpasswdPort)) kadmind = child;
+      else {
+        await end(child);
+        if (attempt === ATTEMPTS) throw new Error('kadmind does not start');
+      }
+    }
     return {
       realm,
       port,
+      kpasswdPort,
       directory,
       krb5Conf: env.KRB5_CONFIG,
       env,

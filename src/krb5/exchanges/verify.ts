@@ -8,8 +8,17 @@ import { copy } from '../../bytes.ts';
 import { AdError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
 import { etypeName, type Key, profileOf } from '../crypto/index.ts';
-import { Checksum, type EncKdcRepPart, fromPrincipalName, type KdcRep, type KdcReqBody, Ticket } from '../messages.ts';
-import { kdcOption, keyUsage, nameType, paType, ticketFlag } from '../numbers.ts';
+import {
+  Checksum,
+  type EncKdcRepPart,
+  type EncKrbPrivPart,
+  fromPrincipalName,
+  type KdcRep,
+  type KdcReqBody,
+  type KrbPriv,
+  Ticket,
+} from '../messages.ts';
+import { kdcOption, keyUsage, msgType, nameType, paType, ticketFlag } from '../numbers.ts';
 import { formatPrincipal, isKrbtgt, type Principal, sameName, samePrincipal } from '../principal.ts';
 import { type ExchangeContext, hasFlag, kdcNow, MAX_TIME_OFFSET } from './context.ts';
 import { printable } from './errors.ts';
@@ -165,6 +174,26 @@ export function verifyEncPaRep(part: EncKdcRepPart, replyKey: Key, request: Uint
       server,
     });
   }
+}
+
+/**
+ * RFC 4120 3.5.2, for the one KRB-PRIV of a kpasswd answer: version, type, the key's etype, and the number that the
+ * server's AP-REP announced, so that no other message of that server can stand in its place.
+ * @throws AdError REPLY_REJECTED
+ */
+export function checkPrivReply(
+  priv: KrbPriv,
+  part: EncKrbPrivPart,
+  etype: number,
+  sequence: number | undefined,
+  server: string,
+): void {
+  const reject = (why: string): never => {
+    throw new AdError('REPLY_REJECTED', `KRB-PRIV from ${server} refused: ${why}`, { server });
+  };
+  if (priv.pvno !== 5 || priv.msgType !== msgType.PRIV) reject('it has another version or type');
+  if (priv.encPart.etype !== etype) reject(`it is sealed with ${etypeName(priv.encPart.etype)}`);
+  if ((part.seqNumber ?? 0) !== (sequence ?? 0)) reject('it answers another request');
 }
 
 /** The usage under which each kind of reply is sealed. */
