@@ -75,6 +75,8 @@ describe('credentials-fetcher', () => {
     const { directory } = await withDaemon(t);
     const env = { CF_UNIX_DOMAIN_SOCKET_DIR: join(directory, 'socket') };
     assert.equal((await cli(['health'], { env })).code, 0);
+    const host = { CREDENTIALS_FETCHER_HOST: `unix://${join(directory, 'socket/credentials_fetcher.sock')}` };
+    assert.equal((await cli(['health'], { env: host })).code, 0);
   });
 
   test('exits with 3 when nobody answers', async (t) => {

@@ -1,0 +1,52 @@
+/** The password prompt on a real terminal. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { type MitRealm, needsMitRealm, startMitRealm } from '../../support/mit-realm.ts';
+import { needs } from '../../support/programs.ts';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+
+interface Seen {
+  shown: string;
+  echo: boolean;
+  code: number;
+}
+
+describe('kinit on a terminal', { skip: needsMitRealm || needs('python3') }, () => {
+  let mit: MitRealm;
+  before(async () => {
+    mit = await startMitRealm({ principals: [{ name: 'alice', password: 'a s\u00e9cret' }] });
+  });
+  after(() => mit?.stop());
+
+  const type = async (answer: string): Promise<Seen> => {
+    const command = [process.execPath, '--import', 'tsx', join(root, 'src/cli/bin.ts'), 'kinit', 'alice'];
+    const onTerminal = join(root, 'test/support/on_terminal.py');
+    const { stdout, stderr } = await mit.run('python3', [
+      onTerminal,
+      'Password for alice@MIT.TEST: ',
+      answer,
+      ...command,
+    ]);
+    assert.ok(stdout.startsWith('{'), stderr);
+    return JSON.parse(stdout) as Seen;
+  };
+
+  test('asks, shows nothing of the password, and logs on', async () => {
+    const { shown, echo, code } = await type('a s\\xe9cret\\r');
+    assert.deepEqual([shown, echo, code], ['Password for alice@MIT.TEST: \r\n', false, 0]);
+    assert.equal((await mit.run('klist', ['-s'])).code, 0);
+  });
+
+  test('takes a slip back', async () => {
+    assert.equal((await type('a s\\xe9crexx\\x7f\\x7ft\\r')).code, 0);
+  });
+
+  test('gives up on an interrupt', async () => {
+    const { shown, code } = await type('a s\\x03');
+    assert.match(shown, /interrupted/);
+    assert.equal(code, 2);
+  });
+});
