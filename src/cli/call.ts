@@ -10,7 +10,7 @@ export const callFlags: FlagTable = {
     short: 's',
     value: 'PATH',
     completes: 'file',
-    help: 'socket of the daemon [CF_UNIX_DOMAIN_SOCKET_DIR/credentials_fetcher.sock,\n/var/credentials-fetcher/socket/credentials_fetcher.sock]',
+    help: 'socket of the daemon [CREDENTIALS_FETCHER_HOST,\nCF_UNIX_DOMAIN_SOCKET_DIR/credentials_fetcher.sock,\n/var/credentials-fetcher/socket/credentials_fetcher.sock]',
   },
   timeout: { type: 'string', value: 'SECONDS', help: 'time for the call [20]' },
   json: { type: 'boolean', help: 'machine-readable output' },
@@ -45,7 +45,8 @@ export async function callDaemon<T extends object>(
 }
 
 function socketPath(parsed: ParsedFlags, terminal: Terminal): string {
-  const given = text(parsed, 'socket')?.replace(/^unix:(\/\/)?/, '');
+  const host = terminal.env.CREDENTIALS_FETCHER_HOST || undefined;
+  const given = (text(parsed, 'socket') ?? host)?.replace(/^unix:(\/\/)?/, '');
   const directory = terminal.env.CF_UNIX_DOMAIN_SOCKET_DIR || '/var/credentials-fetcher/socket';
   const path = given ?? `${directory}/credentials_fetcher.sock`;
   if (!path.startsWith('/')) throw new UsageError(`--socket must be an absolute path, not ${JSON.stringify(path)}`);
