@@ -63,8 +63,12 @@ export interface HttpUser {
  */
 export type Authenticate = (request: IncomingMessage, response: ServerResponse) => Promise<HttpUser | undefined>;
 
+/** The tag that a client's first token begins with, and no later one (RFC 2743 3.1). */
+const FIRST_TOKEN = 0x60;
+
 /**
- * Makes the check that a handler begins with. One serves a whole server: it remembers authenticators.
+ * Makes the check that a handler begins with. One serves a whole server: it remembers authenticators. Tickets of users
+ * with many groups are long: give `createServer` a `maxHeaderSize` of 64 KiB.
  * @throws AdError FILE or MalformedError from its calls, when the keytab cannot be read
  */
 export function acceptNegotiate(options: AcceptNegotiateOptions): Authenticate {
@@ -90,7 +94,9 @@ export function acceptNegotiate(options: AcceptNegotiateOptions): Authenticate {
     try {
       const token = parseAuthorization(request.headers.authorization);
       if (!token) return challenge(response, undefined);
-      const acceptor = unfinished.get(socket) ?? new NegotiateAcceptor(acceptorOptions(await keysNow(), request));
+      // A first token begins anew, whatever was left open: proxies lead many clients over one connection.
+      const open = token[0] === FIRST_TOKEN ? undefined : unfinished.get(socket);
+      const acceptor = open ?? new NegotiateAcceptor(acceptorOptions(await keysNow(), request));
       unfinished.delete(socket);
       const reply = acceptor.step(token);
       const { context } = acceptor;

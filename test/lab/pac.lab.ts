@@ -3,13 +3,15 @@
  * and directory say.
  */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { hex, utf8 } from '../../src/bytes.ts';
+import { fromHex, hex, utf8 } from '../../src/bytes.ts';
 import { acceptNegotiate, negotiate } from '../../src/http/index.ts';
 import { KrbClient } from '../../src/krb5/client.ts';
 import { readKeytab } from '../../src/krb5/files/keytab.ts';
@@ -17,6 +19,7 @@ import { type AcceptedContext, GssAcceptor } from '../../src/krb5/gss/acceptor.t
 import { GssInitiator } from '../../src/krb5/gss/initiator.ts';
 import { ReplayCache } from '../../src/krb5/gss/replay-cache.ts';
 import { KeytabKeys } from '../../src/krb5/gss/service-keys.ts';
+import { NegotiateAcceptor } from '../../src/krb5/gss/spnego-acceptor.ts';
 import { Locator } from '../../src/krb5/network/locate.ts';
 import { DnsResolver } from '../../src/krb5/network/resolver.ts';
 import { TcpTransport } from '../../src/krb5/network/tcp.ts';
@@ -29,6 +32,7 @@ import { type LabUser, lab, labStatus, must } from './lab.ts';
 const status = labStatus();
 const PYTHON = '/usr/bin/python3'; // the one with Samba's packages
 const script = fileURLToPath(new URL('./samba_pac.py', import.meta.url));
+const client = fileURLToPath(new URL('./samba_client.py', import.meta.url));
 const webApp = servicePrincipal('HTTP', 'webapp01.lab.example', lab.realm);
 
 describe('PACs of Active Directory', { skip: status.available ? false : status.reason }, () => {
@@ -161,6 +165,43 @@ describe('PACs of Active Directory', { skip: status.available ? false : status.r
       server.closeAllConnections();
     }
   });
+
+  for (const [mechanism, requireMic] of [
+    ['spnego', false],
+    ['spnego', true],
+    ['gssapi_krb5', false],
+  ] as const) {
+    const proof = requireMic ? ', proof of the list and all' : '';
+    test(`Samba's own client negotiates with us as ${mechanism}${proof}, and talks sealed`, async () => {
+      const ours = new NegotiateAcceptor({ keys: all, replays, pac: 'require', requireMic });
+      const { name, password } = lab.reader;
+      const host = 'webapp01.lab.example';
+      const child = spawn(PYTHON, [client, name, password, lab.realm, host, mechanism], {
+        stdio: ['pipe', 'pipe', 'ignore'],
+      });
+      try {
+        const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+        const next = async (): Promise<string> => {
+          const { value, done } = await lines.next();
+          if (done) throw new Error("Samba's client gave up");
+          return value;
+        };
+        const send = (bytes: Uint8Array) => child.stdin.write(`${hex(bytes)}\n`);
+        while (!ours.context) {
+          const reply = ours.step(fromHex(await next()));
+          if (reply) send(reply);
+        }
+        assert.equal(await next(), ''); // it has nothing more to say to make the context
+        assert.equal(ours.context.pac!.logon!.accountName, name);
+        const { plain, confidential } = ours.context.unwrap(fromHex(await next()));
+        assert.deepEqual([Buffer.from(plain).toString(), confidential], ['from samba', true]);
+        send(ours.context.wrap(utf8('from us'), { confidential: true }));
+        assert.equal(await next(), 'from us');
+      } finally {
+        child.kill('SIGKILL');
+      }
+    });
+  }
 
   test('our fetch logs on to it, bound by nothing but the name', async () => {
     const secret = new PasswordSecret(utf8(lab.reader.password), `${lab.realm}${lab.reader.name}`, [18]);

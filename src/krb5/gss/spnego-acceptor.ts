@@ -79,7 +79,8 @@ export class NegotiateAcceptor implements Negotiator {
     if (this.#krb5.context && resp.responseToken?.length)
       throw new MalformedError('SPNEGO', 'a mechanism token after the last');
     if (!this.#krb5.context && !resp.responseToken) throw new MalformedError('SPNEGO', 'no mechanism token');
-    return this.#answer(resp.responseToken, resp.mechListMIC, undefined);
+    const clientDone = resp.negState === negState.ACCEPT_COMPLETED;
+    return this.#answer(resp.responseToken, resp.mechListMIC, undefined, clientDone);
   }
 
   #asking(): number {
@@ -90,6 +91,7 @@ export class NegotiateAcceptor implements Negotiator {
     token: Uint8Array | undefined,
     mic: Uint8Array | undefined,
     supportedMech: string | undefined,
+    clientDone = false,
   ): Uint8Array | undefined {
     const responseToken = this.#krb5.context ? undefined : this.#krb5.step(token);
     const context = this.#krb5.context!;
@@ -106,8 +108,9 @@ export class NegotiateAcceptor implements Negotiator {
     const proven = this.#micSent;
     const mechListMIC = this.#micRequired && !proven ? context.getMic(this.#mechList) : undefined;
     this.#micSent ||= mechListMIC !== undefined;
-    // RFC 4178 section 5: whoever gets the last proof has nothing more to say.
-    if (complete && proven) return undefined;
+    // After the last proof there is nothing more to say to a client that has said that it is complete, as MIT's does;
+    // Samba's waits for the word.
+    if (complete && proven && clientDone) return undefined;
     const state = complete ? negState.ACCEPT_COMPLETED : supportedMech ? this.#asking() : negState.ACCEPT_INCOMPLETE;
     return encodeResp({ negState: state, supportedMech, responseToken, mechListMIC });
   }

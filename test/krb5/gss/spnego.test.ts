@@ -79,7 +79,9 @@ describe('an acceptor', () => {
     assert.equal(ours.context, undefined);
     krb5.step(second.responseToken!);
     krb5.context!.verifyMic(list(mechTypes), second.mechListMIC!);
-    assert.equal(ours.step(encodeResp({ mechListMIC: krb5.context!.getMic(list(mechTypes)) })), undefined);
+    // A client that does not say that it is complete waits for the word, as Samba's does.
+    const last = ours.step(encodeResp({ mechListMIC: krb5.context!.getMic(list(mechTypes)) }));
+    assert.deepEqual({ ...decodeResp(last!) }, { negState: negState.ACCEPT_COMPLETED });
     assert.ok(ours.context);
   });
 
