@@ -5,6 +5,7 @@ import type { Credentials } from '../krb5/credentials.ts';
 import { Key } from '../krb5/crypto/index.ts';
 import { asExchange } from '../krb5/exchanges/as.ts';
 import type { ExchangeContext } from '../krb5/exchanges/context.ts';
+import { etype } from '../krb5/numbers.ts';
 import { activeDirectorySalt, principal } from '../krb5/principal.ts';
 import { DerivingSecret, type KeyHint, KeySecret } from '../krb5/secret.ts';
 import type { ManagedAccount } from './account.ts';
@@ -83,6 +84,12 @@ export function loginEarly(
   };
 }
 
+/** Active Directory makes no keys of RFC 8009's types (MS-KILE 2.2.7): the first guess is at one that it has. */
+const guessableFirst = (etypes: readonly number[]): number[] => {
+  const unlikely: readonly number[] = [etype.AES256_CTS_HMAC_SHA384_192, etype.AES128_CTS_HMAC_SHA256_128];
+  return [...etypes.filter((e) => !unlikely.includes(e)), ...etypes.filter((e) => unlikely.includes(e))];
+};
+
 /** @param password raw UTF-16LE bytes; copied */
 function managedSecret(
   password: Uint8Array,
@@ -93,7 +100,7 @@ function managedSecret(
 ): DerivingSecret {
   const own = copy(password);
   return new DerivingSecret({
-    etypes,
+    etypes: guessableFirst(etypes),
     defaultSalt: activeDirectorySalt('computer', samName, realm),
     guess: true,
     derive: (hint) => accountKey(own, hint, keys),
