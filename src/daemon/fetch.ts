@@ -7,7 +7,6 @@ import type { Identity } from '../accounts/identity.ts';
 import { machineIdentity } from '../accounts/keytab.ts';
 import { passwordIdentity } from '../accounts/password.ts';
 import { parseUserSecret } from '../accounts/secret.ts';
-import { fromDer } from '../asn1.ts';
 import { mapLimited } from '../async.ts';
 import { wipe } from '../bytes.ts';
 import { AdError, isAdError, messageOf } from '../errors.ts';
@@ -19,14 +18,13 @@ import {
   samAccountName,
 } from '../gmsa/account.ts';
 import { hintedBases, type PlaceHints } from '../gmsa/hints.ts';
-import { type EarlyLogin, loginEarly, loginManagedAccount } from '../gmsa/login.ts';
+import { accountId, type EarlyLogin, loginEarly } from '../gmsa/login.ts';
 import type { Credentials } from '../krb5/credentials.ts';
-import { DEFAULT_ETYPES, findProfile } from '../krb5/crypto/index.ts';
+import { DEFAULT_ETYPES } from '../krb5/crypto/index.ts';
 import { exchangeContext } from '../krb5/exchanges/context.ts';
 import { renewTicket } from '../krb5/exchanges/tgs.ts';
 import { readCCache, writeCCache } from '../krb5/files/ccache.ts';
 import { isConfigEntry } from '../krb5/files/ccache-config.ts';
-import { Ticket } from '../krb5/messages.ts';
 import { isKrbtgt } from '../krb5/principal.ts';
 import { type ConfiguredRealm, filesBeside } from './beside.ts';
 import { orElsewhere } from './elsewhere.ts';
@@ -35,6 +33,8 @@ import type { Log } from './log.ts';
 import { timed } from './metrics.ts';
 import { type Reader, Readers, type ReadersOptions } from './readers.ts';
 import { checkedSecret } from './requests.ts';
+import { forgetAccount, loginBySeveral } from './second-opinion.ts';
+import { noteWeakTickets } from './weak-tickets.ts';
 
 export interface EngineOptions extends ReadersOptions {
   readonly keytab: string;
@@ -52,6 +52,12 @@ export interface EngineOptions extends ReadersOptions {
 
 /** With the place of the gMSA, when the reader's secret says it. */
 type PlacedIdentity = Identity & { readonly place?: string | undefined };
+
+/** What one search found, and where. */
+interface Read {
+  readonly managed: readonly (ManagedAccount | AdError)[];
+  readonly server: string;
+}
 
 /** A password is read again after a year at the latest, whatever its blob says, ms. */
 const MAX_QUERY_INTERVAL = 365 * 24 * 3_600_000;
@@ -155,19 +161,17 @@ export class DirectoryEngine implements LeaseEngine {
     // The search and the logins of accounts seen before go side by side; no ticket is used before the search confirms it.
     const early =
       accounts.length > LOGINS_AT_A_TIME ? [] : accounts.map((account) => this.#early(reader, account, signal));
-    let managed: (ManagedAccount | AdError)[] = [];
+    let read: Read = { managed: [], server: '' };
     try {
-      managed = await this.#read(reader, domain, accounts, signal, place);
+      read = await this.#read(reader, domain, accounts, signal, place);
       return await mapLimited(accounts, LOGINS_AT_A_TIME, (account, i) =>
-        this.#login(reader, account, managed[i]!, signal, early[i]),
+        this.#login(reader, account, { managed: read.managed[i]!, server: read.server }, signal, early[i]),
       );
     } catch (e) {
       for (const login of early) login?.discard();
       throw e;
     } finally {
-      for (const account of managed) {
-        if (!(account instanceof AdError)) wipe(account.password.current, account.password.previous);
-      }
+      for (const account of read.managed) if (!(account instanceof AdError)) forgetAccount(account);
     }
   }
 
@@ -178,7 +182,7 @@ export class DirectoryEngine implements LeaseEngine {
     accounts: readonly GmsaRef[],
     signal: AbortSignal,
     place: string | undefined,
-  ): Promise<(ManagedAccount | AdError)[]> {
+  ): Promise<Read> {
     const names = accounts.map((a) => a.name);
     const { distinguishedName, ou } = this.#options.places ?? {};
     const places = new Map(
@@ -195,9 +199,10 @@ export class DirectoryEngine implements LeaseEngine {
     for (let attempt = 1; ; attempt++) {
       const connection = await reader.connection(domain, signal);
       try {
-        return await timed(this.#options.metrics, 'search', connection.server, () =>
+        const managed = await timed(this.#options.metrics, 'search', connection.server, () =>
           readManagedAccounts(connection, domain, names, signal, wishes),
         );
+        return { managed, server: connection.server };
       } catch (e) {
         if (!isAdError(e, 'UNREACHABLE') || attempt > 1) throw e;
         this.#options.log?.warn('domain controller lost, trying again', {
@@ -221,7 +226,7 @@ export class DirectoryEngine implements LeaseEngine {
   async #login(
     reader: Reader,
     account: GmsaRef,
-    managed: ManagedAccount | AdError,
+    { managed, server }: { managed: ManagedAccount | AdError; server: string },
     signal: AbortSignal,
     early?: EarlyLogin,
   ): Promise<FetchOutcome> {
@@ -229,36 +234,37 @@ export class DirectoryEngine implements LeaseEngine {
       early?.discard();
       return { account, error: managed };
     }
+    const reread: ManagedAccount[] = [];
     try {
       const realm = this.#realmOf(account.domain);
-      const tgt = await timed(
-        this.#options.metrics,
-        'login',
-        realm,
-        async () =>
-          (await early?.confirm(managed.password)) ??
-          (await loginManagedAccount(reader.client.context, managed, realm, signal, reader.keys)),
-      );
-      this.#noteWeakTicket(account.name, tgt);
+      const { tgt, account: right } = await timed(this.#options.metrics, 'login', realm, async () => {
+        const sooner = await early?.confirm(managed.password);
+        if (sooner) return { tgt: sooner, account: managed };
+        const { log, locator } = this.#options;
+        const parts = { reader, domain: account.domain, realm, locator, log, signal };
+        return loginBySeveral({ account: managed, server }, reread, parts);
+      });
+      const hint = reader.keys.hintOf(accountId(managed.samAccountName, realm));
+      noteWeakTickets(this.#options, account.name, [tgt], hint?.etype);
       try {
         const beside = await filesBeside(account, {
           context: reader.client.context,
           keys: reader.keys,
-          managed,
+          managed: right,
           tgt,
           directoryKvno: async () =>
-            readKeyVersion(await reader.connection(account.domain, signal), managed.distinguishedName, signal),
+            readKeyVersion(await reader.connection(account.domain, signal), right.distinguishedName, signal),
           configured: this.#options.configuredRealm?.(realm) ?? { kdcs: [], hosts: [] },
           log: this.#options.log,
           signal,
         });
         return {
           ...beside,
-          account: { ...account, distinguishedName: managed.distinguishedName },
+          account: { ...account, distinguishedName: right.distinguishedName },
           ccache: ccacheOf(tgt, reader.client.context.timeOffset),
           endtime: tgt.endtime,
           ...(tgt.renewTill && { renewTill: tgt.renewTill }),
-          passwordQueryAt: this.#queryDate(managed.password.queryPasswordInterval, account.keytab),
+          passwordQueryAt: this.#queryDate(right.password.queryPasswordInterval, account.keytab),
         };
       } finally {
         wipe(tgt.key.value);
@@ -266,20 +272,14 @@ export class DirectoryEngine implements LeaseEngine {
     } catch (e) {
       if (isAdError(e) && !isAdError(e, 'TIMEOUT', 'ABORTED')) return { account, error: e };
       throw e;
+    } finally {
+      reread.forEach(forgetAccount);
     }
   }
 
   #early(reader: Reader, account: GmsaRef, signal: AbortSignal): EarlyLogin | undefined {
     const realm = this.#realmOf(account.domain);
     return loginEarly(reader.client.context, samAccountName(account.name), realm, reader.keys, signal);
-  }
-
-  /** Domains are switching RC4 off: whoever still gets such a ticket is named. */
-  #noteWeakTicket(account: string, tgt: Credentials): void {
-    const { etype } = fromDer(Ticket, tgt.ticket).encPart;
-    if (!findProfile(etype)?.weak && !findProfile(tgt.key.etype)?.weak) return;
-    this.#options.metrics?.rc4.add({ account });
-    this.#options.log?.warn('the domain gave a ticket with a weak encryption type', { account });
   }
 
   /**
@@ -303,6 +303,7 @@ export class DirectoryEngine implements LeaseEngine {
     try {
       if (!tgt) throw new AdError('INVALID_ARGUMENT', 'the cache holds no ticket-granting ticket');
       renewed = await renewTicket(context, tgt, signal);
+      noteWeakTickets(this.#options, tgt.client.components.join('/').replace(/\$$/, ''), [renewed]);
       // As kinit -R: what the KDC said about the realm stays, service tickets are fetched anew with the new ticket.
       const config = cache.credentials.filter(isConfigEntry);
       return writeCCache({ ...cache, credentials: [...config, renewed] });

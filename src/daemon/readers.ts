@@ -5,7 +5,7 @@
  */
 import { createHmac, randomBytes } from 'node:crypto';
 import type { Identity } from '../accounts/identity.ts';
-import { abortable } from '../async.ts';
+import { abortable, underSignals } from '../async.ts';
 import { wipe } from '../bytes.ts';
 import { AdError, isAdError } from '../errors.ts';
 import { KeyMemory } from '../gmsa/key-memory.ts';
@@ -160,20 +160,42 @@ export class Reader {
   }
 
   async #connect(domain: string): Promise<SealedConnection> {
-    const { locator, domainControllers, stagger, connectTimeout } = this.#options;
-    const servers = await locateDomainControllers(domain, locator, domainControllers);
+    const { locator, domainControllers } = this.#options;
+    return this.#connectTo(domain, await locateDomainControllers(domain, locator, domainControllers));
+  }
+
+  /**
+   * A connection to a DC that is none of these, made for the caller, who closes it; undefined when there is no other.
+   * @param servers as `SealedConnection.server` has them
+   * @throws as `connection`
+   */
+  async another(
+    domain: string,
+    servers: ReadonlySet<string>,
+    signal: AbortSignal,
+  ): Promise<SealedConnection | undefined> {
+    const { locator, domainControllers } = this.#options;
+    const all = await locateDomainControllers(domain, locator, domainControllers);
+    const others = all.filter((endpoint) => !servers.has(endpointName(endpoint)));
+    return others.length === 0 ? undefined : this.#connectTo(domain, others, signal);
+  }
+
+  async #connectTo(domain: string, servers: readonly Endpoint[], asked?: AbortSignal): Promise<SealedConnection> {
+    const { locator, stagger, connectTimeout } = this.#options;
     // Those who wait have deadlines of their own, but a server that never answers must not keep the attempt alive, or
     // every later request would wait for it too.
     const deadline = AbortSignal.timeout(connectTimeout);
     try {
-      return await firstToAnswer(servers, (endpoint, signal) => this.#try(endpoint, signal), endpointName, {
-        stagger,
-        signal: AbortSignal.any([this.#closing.signal, deadline]),
-        doing: `connecting to a domain controller of ${domain}`,
-        // A DC whose service principal is missing is as good as down; a wrong password is wrong everywhere.
-        goesOn: (e) => isAdError(e, 'UNREACHABLE', 'UNKNOWN_SERVICE', 'REPLY_REJECTED', 'MALFORMED'),
-        overtaken: (endpoint) => locator.failed(endpoint, 'silent'),
-      });
+      return await underSignals([this.#closing.signal, deadline, asked], (signal) =>
+        firstToAnswer(servers, (endpoint, attempt) => this.#try(endpoint, attempt), endpointName, {
+          stagger,
+          signal,
+          doing: `connecting to a domain controller of ${domain}`,
+          // A DC whose service principal is missing is as good as down; a wrong password is wrong everywhere.
+          goesOn: (e) => isAdError(e, 'UNREACHABLE', 'UNKNOWN_SERVICE', 'REPLY_REJECTED', 'MALFORMED'),
+          overtaken: (endpoint) => locator.failed(endpoint, 'silent'),
+        }),
+      );
     } catch (e) {
       if (!deadline.aborted || !isAdError(e, 'TIMEOUT')) throw e;
       const tried = servers.map(endpointName).join(', ');

@@ -1,5 +1,5 @@
 /** Logging a gMSA on with its managed password: the right one of the two, the right salt, one exchange in the rule. */
-import { copy, wipe } from '../bytes.ts';
+import { copy, equal, wipe } from '../bytes.ts';
 import { AdError, isAdError } from '../errors.ts';
 import type { Credentials } from '../krb5/credentials.ts';
 import { Key } from '../krb5/crypto/index.ts';
@@ -18,6 +18,7 @@ import { deriveKeys, validPasswords } from './keys.ts';
  * round trip; when the KDC refuses, its own salt is used. Around a roll of the password both are tried in the order of
  * their validity.
  * @param keys remembers what the passwords are made into, for later logins
+ * @param before tried last: passwords that other domain controllers gave
  * @throws as `asExchange`
  */
 export async function loginManagedAccount(
@@ -26,9 +27,10 @@ export async function loginManagedAccount(
   realm: string,
   signal?: AbortSignal,
   keys?: KeyMemory,
+  before: readonly ManagedPassword[] = [],
 ): Promise<Credentials> {
   let refusal: AdError | undefined;
-  for (const password of validPasswords(account.password)) {
+  for (const password of distinct([account.password, ...before].flatMap(validPasswords))) {
     const secret = managedSecret(password, account.samAccountName, realm, context.permittedEtypes, keys);
     try {
       const tgt = await asExchange(context, { client: principal(realm, account.samAccountName), secret, signal });
@@ -43,6 +45,10 @@ export async function loginManagedAccount(
   }
   throw refusal ?? new AdError('WRONG_PASSWORD', `${account.samAccountName} has no managed password that is valid now`);
 }
+
+/** A guess that was refused is not repeated: wrong ones count towards the account's lockout. */
+const distinct = (passwords: readonly Uint8Array[]): Uint8Array[] =>
+  passwords.filter((password, i) => passwords.findIndex((other) => equal(other, password)) === i);
 
 /** What a `KeyMemory` knows an account by. */
 export const accountId = (samName: string, realm: string): string => `${samName}@${realm}`.toLowerCase();

@@ -134,6 +134,8 @@ export class SealedConnection {
     if (paged) this.#answers.pagesDue++;
     try {
       const search = runSearch(this.#client, request);
+      // Who gives the search up does not see how it ends: a server that never answers it is not kept for the next.
+      search.catch((e: unknown) => e instanceof ResultCodeError || e instanceof AdError || this.close());
       return await abortable(search, request.signal, `searching on ${this.server}`);
     } catch (e) {
       if (e instanceof ResultCodeError) throw ldapResultError(e.code, e.message, 'search', this.server);

@@ -83,6 +83,11 @@ export interface Faults {
   readonly ldapSilent?: boolean;
   /** The directory drops the connection instead of answering a search. */
   readonly ldapDropOnSearch?: boolean;
+  /**
+   * Replication lag: the directory shows managed passwords as they were so many milliseconds ago. A function is asked
+   * at each search.
+   */
+  readonly directoryLagMs?: number | (() => number);
   /** The directory refuses every bind with this result code. */
   readonly ldapBindResult?: number;
 }

@@ -125,6 +125,14 @@ describe('a sealed search', () => {
     await assert.rejects(search(connection, 'bob', AbortSignal.abort()), { code: 'ABORTED' });
   });
 
+  test('that was given up and is never answered ends the connection all the same', async () => {
+    const connection = await connected({ operationTimeout: 50 });
+    domain.setFaults({ ldapSilent: true });
+    await assert.rejects(search(connection, 'bob', AbortSignal.timeout(5)), { code: 'TIMEOUT' });
+    assert.equal(connection.closed, false);
+    while (!connection.closed) await new Promise((resolve) => setTimeout(resolve, 5));
+  });
+
   test('after close() is UNREACHABLE', async () => {
     const connection = await connected();
     connection.close();

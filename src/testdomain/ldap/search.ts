@@ -19,6 +19,8 @@ export interface Session {
   readonly account: Account | undefined;
   /** True when answers travel encrypted. */
   readonly sealed: boolean;
+  /** How far behind its managed passwords are, ms. */
+  readonly lagMs: number;
 }
 
 const SCOPE = { base: 0, one: 1, sub: 2 } as const;
@@ -93,7 +95,10 @@ function withPassword({ directory }: KdcContext, session: Session, entry: Entry,
   const { account } = entry;
   if (!wanted || !(account instanceof Gmsa) || !session.account || !directory.mayRead(session.account, account))
     return entry;
-  return { ...entry, attributes: new Map([...entry.attributes, ['msDS-ManagedPassword', [account.blobAt(now)]]]) };
+  return {
+    ...entry,
+    attributes: new Map([...entry.attributes, ['msDS-ManagedPassword', [account.blobAt(now - session.lagMs)]]]),
+  };
 }
 
 /** RFC 4511 4.5.1.8: none or `*` for all, `1.1` for none, else those named. */

@@ -135,7 +135,7 @@ class Connection {
 
   async #handle({ id, operation, controls }: Request): Promise<void> {
     const { context, stats, faults } = this.#options;
-    const { ldapDelayMs, ldapSilent, ldapDropOnSearch, ldapBindResult } = faults();
+    const { ldapDelayMs, ldapSilent, ldapDropOnSearch, ldapBindResult, directoryLagMs = 0 } = faults();
     if (operation.op === 'unbind') return void this.#socket.end();
     if (operation.op === 'abandon') return;
     if (operation.op === 'bind') stats.ldapBinds++;
@@ -159,7 +159,8 @@ class Connection {
       }
       case 'search': {
         if (ldapDropOnSearch) return this.drop();
-        const session = { account: this.#account, sealed: this.#layer?.confidential === true };
+        const lagMs = typeof directoryLagMs === 'number' ? directoryLagMs : directoryLagMs();
+        const session = { account: this.#account, sealed: this.#layer?.confidential === true, lagMs };
         return this.#send(
           Buffer.concat(search(context, session, this.#entries.at(context.now()), id, operation, controls)),
         );
