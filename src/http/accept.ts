@@ -36,6 +36,8 @@ export interface AcceptNegotiateOptions {
   readonly clock?: () => number;
   /** Told of each logon that is refused, with its reason, which the client does not learn. */
   readonly onRefused?: (error: GssError, request: IncomingMessage) => void;
+  /** Told when a keytab that was replaced cannot be read; the keys of before go on being used. */
+  readonly onKeytabError?: (error: unknown) => void;
 }
 
 /** Who made a request. */
@@ -69,7 +71,7 @@ const FIRST_TOKEN = 0x60;
 /**
  * Makes the check that a handler begins with. One serves a whole server: it remembers authenticators. Tickets of users
  * with many groups are long: give `createServer` a `maxHeaderSize` of 64 KiB.
- * @throws AdError FILE or MalformedError from its calls, when the keytab cannot be read
+ * @throws AdError FILE or MalformedError from its calls, while the keytab could never be read
  */
 export function acceptNegotiate(options: AcceptNegotiateOptions): Authenticate {
   const replays = new ReplayCache();
@@ -79,14 +81,12 @@ export function acceptNegotiate(options: AcceptNegotiateOptions): Authenticate {
   const keysNow = async (): Promise<ServiceKeys> => {
     if (typeof options.keytab !== 'string') return options.keytab;
     file ??= KeytabFileKeys.open(options.keytab);
-    try {
-      const keys = await file;
-      await keys.refresh();
-      return keys;
-    } catch (e) {
+    const keys = await file.catch((e: unknown) => {
       file = undefined; // the next request tries again
       throw e;
-    }
+    });
+    await keys.refresh().catch((e: unknown) => options.onKeytabError?.(e));
+    return keys;
   };
 
   return async (request, response) => {

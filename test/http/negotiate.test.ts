@@ -1,8 +1,11 @@
 /** Our fetch and our server together, and each with somebody who does not keep to the rules. */
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { request as ask, createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { utf8 } from '../../src/bytes.ts';
 import { negotiateHeader, parseAuthorization } from '../../src/http/challenge.ts';
@@ -374,7 +377,24 @@ describe('Negotiate over HTTP', { skip: needs('openssl') }, () => {
       }
     });
 
-    test('says that its keytab is missing, and comes back when it is there', async () => {
+    test('goes on with the keys it has while its keytab is not there', async () => {
+      const directory = await mkdtemp(join(tmpdir(), 'cf-http-'));
+      const path = join(directory, 'keytab');
+      const errors: unknown[] = [];
+      try {
+        await writeFile(path, await domain.keytab('HTTP/localhost'));
+        const url = await listen(told({ keytab: path, onKeytabError: (e) => errors.push(e) }), certificate);
+        const fetch = ours({ preemptive: true });
+        assert.equal((await fetch(url)).status, 200);
+        await rm(path);
+        assert.equal((await fetch(url)).status, 200);
+        assert.equal((errors[0] as { code?: string }).code, 'FILE');
+      } finally {
+        await rm(directory, { recursive: true, force: true });
+      }
+    });
+
+    test('says that its keytab is missing', async () => {
       const authenticate = acceptNegotiate({ keytab: '/nonexistent/keytab' });
       const error = await new Promise<unknown>((resolve) => {
         listen((request, response) => {
