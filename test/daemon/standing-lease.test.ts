@@ -79,6 +79,7 @@ describe('the lease of the credspec file', () => {
     config.secretId = 'team/reader';
     standing.start();
     await until(() => engine.seen.length === 2);
+    await standing.close();
     assert.deepEqual(
       engine.seen.map((s) => s.request.identity.kind),
       ['machine', 'secret'],
