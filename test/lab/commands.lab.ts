@@ -1,0 +1,142 @@
+/** The Kerberos commands in a real Active Directory domain, beside MIT's programs. */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { hex } from '../../src/bytes.ts';
+import { etypeName } from '../../src/krb5/crypto/index.ts';
+import { readKeytab } from '../../src/krb5/files/keytab.ts';
+import { lab, labStatus, must, type RunResult, run } from './lab.ts';
+
+const status = labStatus();
+const program = fileURLToPath(new URL('../../src/cli/bin.ts', import.meta.url));
+
+const faketime = ['x86_64', 'aarch64']
+  .map((machine) => `/usr/lib/${machine}-linux-gnu/faketime/libfaketime.so.1`)
+  .find((path) => existsSync(path));
+
+describe('the commands', { skip: status.available ? false : status.reason }, () => {
+  let work = '';
+  let env: Record<string, string> = {};
+
+  before(async () => {
+    work = await mkdtemp(join(tmpdir(), 'cf-commands-'));
+    env = { KRB5CCNAME: join(work, 'cc'), TZ: 'UTC', LC_ALL: 'C' };
+    await writeFile(join(work, 'pw'), `${lab.reader.password}\n`);
+  });
+  after(() => rm(work, { recursive: true, force: true }));
+
+  const cli = (args: string[], more: Record<string, string> = {}): Promise<RunResult> =>
+    run(process.execPath, ['--import', 'tsx', program, ...args], { env: { ...env, ...more } });
+  const done = async (args: string[], more: Record<string, string> = {}): Promise<string> => {
+    const { code, stdout, stderr } = await cli(args, more);
+    assert.equal(code, 0, `${args.join(' ')}: ${stdout}${stderr}`);
+    return stdout;
+  };
+  const kinit = (...args: string[]): Promise<string> =>
+    done(['kinit', ...args, '--password-file', join(work, 'pw'), lab.reader.principal]);
+  const asReader = () => ['-p', lab.reader.name, '--password-file', join(work, 'pw')];
+
+  test("kinit's ticket is used and renewed by MIT's programs, and kvno's is shared", async () => {
+    await kinit('-f', '-r', '2d');
+    await must('kvno', [`ldap/${lab.dc}`], { env });
+    await must('kinit', ['-R'], { env });
+    await done(['kinit', '-R']);
+    const ours = await done(['kvno', `ldap/${lab.dc}`]);
+    assert.equal(ours, await must('kvno', [`ldap/${lab.dc}`], { env }));
+    for (const flags of ['-ef', '-e', '-fa'])
+      assert.equal(
+        await done(['klist', flags]),
+        await must('klist', [flags, ...(flags === '-fa' ? ['-n'] : [])], { env }),
+      );
+  });
+
+  test('kinit takes an enterprise name and lets the KDC put the proper one', async () => {
+    const upn = `${lab.reader.name}@${lab.domain}`;
+    await done(['kinit', '-E', '--password-file', join(work, 'pw'), upn]);
+    assert.match(await must('klist', [], { env }), new RegExp(`Default principal: ${lab.reader.principal}`));
+  });
+
+  test('kinit says what is wrong with an account', async () => {
+    await writeFile(join(work, 'wrong'), 'wrong\n');
+    const { code, stderr } = await cli(['kinit', '--password-file', join(work, 'wrong'), 'no-such-user']);
+    assert.equal(code, 1);
+    assert.match(stderr, /UNKNOWN_PRINCIPAL/);
+  });
+
+  test('keytab add makes the keys that the domain controller exports', async () => {
+    const path = join(work, 'reader.keytab');
+    await done(['keytab', 'add', '-k', path, '-p', lab.reader.principal, '--password-file', join(work, 'pw')]);
+    const keys = (bytes: Uint8Array): string[] =>
+      readKeytab(bytes)
+        .filter((e) => e.key.etype !== 23)
+        .map((e) => `${e.kvno} ${e.key.etype} ${hex(e.key.value)}`)
+        .sort();
+    const exported = join(work, 'exported.keytab');
+    await must(lab.paths.script, ['dump-keys', exported, lab.reader.principal]);
+    assert.deepEqual(keys(await readFile(path)), keys(await readFile(exported)));
+    await must('kinit', ['-k', '-t', path, lab.reader.principal], { env });
+    await done(['kinit', '-k', '-t', path]);
+  });
+
+  test('gmsa shows keys, when asked, that are those of the domain controller', async () => {
+    const gmsa = lab.webApp;
+    const told = JSON.parse(await done(['gmsa', ...asReader(), '--keys', '--json', gmsa.name]));
+    assert.equal(told.salt, gmsa.salt);
+    assert.equal(told.logon, 'ok');
+    const exported = join(work, 'gmsa.keytab');
+    await must(lab.paths.script, ['dump-keys', exported, gmsa.principal]);
+    const theirs = new Map(readKeytab(await readFile(exported)).map((e) => [etypeName(e.key.etype), e]));
+    for (const { etype, key, password } of told.keys.filter((k: { password: string }) => k.password === told.valid)) {
+      assert.equal(key, hex(theirs.get(etype)!.key.value), `${etype} ${password}`);
+      assert.equal(told.kvno, theirs.get(etype)!.kvno);
+    }
+  });
+
+  test("krun runs ldapsearch as a gMSA, and keeps the program's exit status", async () => {
+    const gmsa = lab.webApp;
+    const whoami = `ldapwhoami -N -Q -Y GSSAPI -H ldap://${lab.dc}; exit 9`;
+    const { code, stdout } = await cli(['krun', '--gmsa', gmsa.name, ...asReader(), '--', 'sh', '-c', whoami]);
+    assert.equal(code, 9);
+    assert.match(stdout, new RegExp(gmsa.name.replace('$', '\\$'), 'i'));
+  });
+
+  test('doctor finds the domain sound', async () => {
+    const gmsa = lab.webApp;
+    const report = JSON.parse(
+      await done(['doctor', ...asReader(), '--gmsa', gmsa.name, '--json'], { KRB5_KTNAME: join(work, 'none') }),
+    );
+    const marks = report.checks.flatMap((c: { findings: { mark: string }[] }) => c.findings.map((f) => f.mark));
+    assert.equal(report.healthy, true, JSON.stringify(report));
+    assert.ok(!marks.includes('warn'), JSON.stringify(report));
+  });
+
+  test('doctor sees a gMSA that may not be read, and one that is not there', async () => {
+    const { code, stdout } = await cli(['doctor', ...asReader(), '--gmsa', `${lab.otherApp.name},Nonesuch`]);
+    assert.equal(code, 1);
+    assert.match(stdout, /^✗ gMSA .*PrincipalsAllowedToRetrieveManagedPassword/m);
+    assert.match(stdout, /^✗ gMSA .*no gMSA Nonesuch\$/m);
+  });
+
+  test('doctor sees a clock that is off', { skip: faketime ? false : 'needs faketime' }, async () => {
+    const { code, stdout } = await cli(['doctor', ...asReader()], { LD_PRELOAD: faketime!, FAKETIME: '-1h' });
+    assert.equal(code, 1);
+    assert.match(stdout, /^✗ Clock .*3(59|60)\d s ahead of this host's.*set this host's clock/m);
+  });
+
+  test('doctor sees a KDC that is down', async () => {
+    const conf = join(work, 'dead.conf');
+    await writeFile(
+      conf,
+      `[libdefaults]\ndefault_realm = ${lab.realm}\n[realms]\n${lab.realm} = {\n kdc = ${lab.dc}:89\n}\n`,
+    );
+    const { code, stdout } = await cli(['doctor', ...asReader()], { KRB5_CONFIG: conf });
+    assert.equal(code, 1);
+    assert.match(stdout, /^✗ Ports .*:89 \(Kerberos\)/m);
+    assert.match(stdout, /^✗ Ticket /m);
+    assert.match(stdout, /^- Directory .*needs Ticket/m);
+  });
+});
