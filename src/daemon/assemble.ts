@@ -63,6 +63,7 @@ function kerberosSettings(krb5: Krb5Config, log: Log): Partial<ContextOptions> {
     ...(krb5.tktEtypes && { tktEtypes: krb5.tktEtypes }),
     ...(krb5.tgsEtypes && { tgsEtypes: krb5.tgsEtypes }),
     clockSkew: krb5.clockskewSeconds * 1000,
+    kdcTimesync: krb5.kdcTimesync,
     ticketLifetime: krb5.ticketLifetimeSeconds * 1000,
     // Without a setting of its own the daemon asks for what Active Directory grants at most by default.
     ...(krb5.renewLifetimeSeconds > 0 && { renewLifetime: krb5.renewLifetimeSeconds * 1000 }),

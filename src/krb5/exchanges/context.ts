@@ -22,6 +22,8 @@ export interface ExchangeContext {
   /** Lifetime and renewable lifetime asked of the KDC, ms; it grants what its policy allows. */
   readonly ticketLifetime: number;
   readonly renewLifetime: number;
+  /** False: a KDC's clock that differs by more than `clockSkew` is an error, not learned (krb5.conf kdc_timesync). */
+  readonly kdcTimesync: boolean;
   /** The KDC's clock minus ours, ms. Learned from a reply that was verified (MIT calls this kdc_timesync). */
   timeOffset: number;
   readonly stamp: (now: number) => Stamp;
@@ -50,6 +52,7 @@ export function exchangeContext(options: ContextOptions): ExchangeContext {
     clockSkew: options.clockSkew ?? 5 * MINUTE,
     ticketLifetime: options.ticketLifetime ?? 24 * HOUR,
     renewLifetime: options.renewLifetime ?? 7 * 24 * HOUR,
+    kdcTimesync: options.kdcTimesync ?? true,
     timeOffset: 0,
     stamp: stamper(),
   };

@@ -146,11 +146,11 @@ function learnOffset(context: ExchangeContext, kdcTime: number, server: string):
 
 /**
  * The KDC's time minus ours in ms.
- * @throws AdError CLOCK_SKEW when it is further off than any honest clock
+ * @throws AdError CLOCK_SKEW when it is further off than any honest clock, or than allowed where it is not to be learned
  */
 export function believableOffset(context: ExchangeContext, kdcTime: number, server: string): number {
   const offset = kdcTime - context.clock();
-  if (Math.abs(offset) > MAX_TIME_OFFSET) {
+  if (Math.abs(offset) > (context.kdcTimesync ? MAX_TIME_OFFSET : context.clockSkew)) {
     throw new AdError(
       'CLOCK_SKEW',
       `the clock of KDC ${server} differs from this host's by ${Math.round(offset / 1000)} s: set this host's clock`,
