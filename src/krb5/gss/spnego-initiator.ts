@@ -12,6 +12,7 @@ const OFFER: readonly string[] = [mechanism.KRB5, mechanism.MS_KRB5];
 export class SpnegoInitiator implements Negotiator {
   readonly #krb5: GssInitiator;
   readonly #mechList = toDer(MechTypeList, [...OFFER]);
+  #mechToken: Uint8Array | undefined;
   #state: 'start' | 'first' | 'later' | 'done' = 'start';
   /** Each side must prove that it saw the same list (RFC 4178 section 5). */
   #micRequired = false;
@@ -34,7 +35,8 @@ export class SpnegoInitiator implements Negotiator {
     if (this.#state === 'start') {
       if (token) throw new AdError('INVALID_ARGUMENT', 'the initiator of a context speaks first');
       this.#state = 'first';
-      return encodeInit({ mechList: this.#mechList, mechToken: this.#krb5.step(), mechListMic: undefined });
+      this.#mechToken = this.#krb5.step();
+      return encodeInit({ mechList: this.#mechList, mechToken: this.#mechToken, mechListMic: undefined });
     }
     if (!token || this.#state === 'done')
       throw new MalformedError('SPNEGO', token ? 'a token after the last' : 'no token where an answer is due');
@@ -49,6 +51,8 @@ export class SpnegoInitiator implements Negotiator {
       if (resp.responseToken) this.#krb5.step(resp.responseToken);
       throw new AdError('NOT_ALLOWED', 'the service rejected the SPNEGO negotiation');
     }
+    // Old Samba answers with the second name although the first was offered: both are the mechanism whose token we sent,
+    // so that nothing was chosen in its place that would have to be proven.
     if (resp.supportedMech !== undefined && !isKerberos(resp.supportedMech))
       throw new AdError('NOT_ALLOWED', `the service chose mechanism ${resp.supportedMech}, which was not offered`);
     // RFC 4178 4.2.2: "supportedMech ... SHALL only be present in the first reply from the target"; MS-SPNG 3.3.5 has
@@ -56,12 +60,14 @@ export class SpnegoInitiator implements Negotiator {
     // One that completes at once and names none can only mean the mechanism whose token it answers.
     if (first && resp.supportedMech === undefined && resp.negState !== negState.ACCEPT_COMPLETED)
       throw new MalformedError('SPNEGO', 'the first answer names no mechanism');
-    if (first && resp.supportedMech !== OFFER[0] && resp.supportedMech !== undefined) this.#micRequired = true;
     if (resp.negState === negState.REQUEST_MIC) {
       if (!first) throw new MalformedError('SPNEGO', 'request-mic after the first answer');
       this.#micRequired = true;
     }
     if (!this.#krb5.context) {
+      // A service that knows the mechanism by its second name only has not read the token that came with the first.
+      if (first && !resp.responseToken && resp.negState !== negState.ACCEPT_COMPLETED)
+        return encodeResp({ responseToken: this.#mechToken });
       if (!resp.responseToken)
         throw new AdError('NOT_ALLOWED', 'the service went on without proving itself: no AP-REP in its answer');
       this.#krb5.step(resp.responseToken);

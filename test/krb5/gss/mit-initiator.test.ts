@@ -4,6 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { utf8 } from '../../../src/bytes.ts';
+import { Key } from '../../../src/krb5/crypto/index.ts';
 import { writeCCache } from '../../../src/krb5/files/ccache.ts';
 import { readKeytab } from '../../../src/krb5/files/keytab.ts';
 import { channelBindings } from '../../../src/krb5/gss/bindings.ts';
@@ -12,6 +13,7 @@ import { ReplayCache } from '../../../src/krb5/gss/replay-cache.ts';
 import { KeytabKeys } from '../../../src/krb5/gss/service-keys.ts';
 import { NegotiateAcceptor, type NegotiateAcceptorOptions } from '../../../src/krb5/gss/spnego-acceptor.ts';
 import { ticketFlag } from '../../../src/krb5/numbers.ts';
+import { verifyPac } from '../../../src/krb5/pac/index.ts';
 import { formatPrincipal } from '../../../src/krb5/principal.ts';
 import { type GssapiPeer, gssapiPeer, needsGssapi, type PeerConfig, PeerError } from '../../support/gssapi-peer.ts';
 import { type MitRealm, needsMitRealm, startMitRealm } from '../../support/mit-realm.ts';
@@ -25,6 +27,13 @@ const FLAGS = [
   'confidentiality',
   'integrity',
 ];
+/** Types of keys, and of the signatures that MIT's KDC makes of PACs with them. */
+const signatures: readonly (readonly [name: string, cksumType: number])[] = [
+  ['aes128-cts-hmac-sha1-96', 15],
+  ['aes256-cts-hmac-sha1-96', 16],
+  ['aes128-cts-hmac-sha256-128', 19],
+  ['aes256-cts-hmac-sha384-192', 20],
+];
 const channel = utf8('tls-server-end-point:0123456789');
 
 describe("MIT's initiator and our acceptor", { skip: needsMitRealm || needsGssapi }, () => {
@@ -35,7 +44,12 @@ describe("MIT's initiator and our acceptor", { skip: needsMitRealm || needsGssap
 
   before(async () => {
     realm = await startMitRealm({
-      principals: [{ name: 'alice', password: PASSWORD }, { name: 'HTTP/web.mit.test' }, { name: 'HTTP/old.mit.test' }],
+      principals: [
+        { name: 'alice', password: PASSWORD },
+        { name: 'HTTP/web.mit.test' },
+        { name: 'HTTP/old.mit.test' },
+        ...signatures.map(([name]) => ({ name: `HTTP/${name}.mit.test`, keysalts: `${name}:normal` })),
+      ],
     });
     keys = new KeytabKeys(readKeytab(await readFile(await realm.keytab('HTTP/web.mit.test', 'HTTP/old.mit.test'))));
     const { code, stderr } = await realm.run('kinit', ['-f', 'alice'], `${PASSWORD}\n`);
@@ -162,6 +176,24 @@ describe("MIT's initiator and our acceptor", { skip: needsMitRealm || needsGssap
       const passed = acceptor();
       await meet(initiator({ mech, flags }), passed);
       assert.deepEqual(passed.context!.delegated, []);
+    });
+  }
+
+  for (const [name, type] of signatures) {
+    test(`the KDC's signature of a PAC with a key of ${name} is verified`, async () => {
+      const { token } = await initiator({ target: `HTTP@${name}.mit.test` }).step(undefined);
+      const entries = readKeytab(await readFile(await realm.keytab(`HTTP/${name}.mit.test`)));
+      const ours = acceptor({ keys: new KeytabKeys(entries) });
+      ours.step(token);
+      assert.equal(ours.context!.pac!.serverSignature!.type, type);
+      // One byte of the key tells whether anything is verified at all.
+      const { pac, authtime } = ours.context!;
+      const serviceKey = new Key(
+        entries[0]!.key.etype,
+        entries[0]!.key.value.map((b, i) => (i === 0 ? b ^ 1 : b)),
+      );
+      const ticket = { serviceKey, client: ours.context!.initiator, authtime };
+      assert.throws(() => verifyPac(pac!, ticket), { code: 'INTEGRITY' });
     });
   }
 
