@@ -66,7 +66,7 @@ async function asText(entryPoint) {
 const lateParts = {
   './tools.ts': {
     file: 'src/cli/tools.ts',
-    exports: ['doctor', 'gmsa', 'kdestroy', 'keytab', 'kinit', 'klist', 'krun', 'kswitch', 'kvno'],
+    exports: ['doctor', 'gmsa', 'kdestroy', 'keytab', 'kinit', 'klist', 'kpasswd', 'krun', 'kswitch', 'kvno'],
     packed: false,
   },
   './assemble.ts': { file: 'src/daemon/assemble.ts', exports: ['createEngine'], packed: false },

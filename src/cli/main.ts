@@ -17,6 +17,7 @@ export const commands: Readonly<Record<string, Loader>> = {
   status: async () => (await import('./status.ts')).status,
   kinit: async () => (await tools()).kinit,
   klist: async () => (await tools()).klist,
+  kpasswd: async () => (await tools()).kpasswd,
   kvno: async () => (await tools()).kvno,
   kdestroy: async () => (await tools()).kdestroy,
   kswitch: async () => (await tools()).kswitch,

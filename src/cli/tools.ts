@@ -6,6 +6,7 @@ export { kdestroy } from './kerberos/kdestroy.ts';
 export { keytab } from './kerberos/keytab.ts';
 export { kinit } from './kerberos/kinit.ts';
 export { klist } from './kerberos/klist.ts';
+export { kpasswd } from './kerberos/kpasswd.ts';
 export { krun } from './kerberos/krun.ts';
 export { kswitch } from './kerberos/kswitch.ts';
 export { kvno } from './kerberos/kvno.ts';

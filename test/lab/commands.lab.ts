@@ -82,6 +82,31 @@ describe('the commands', { skip: status.available ? false : status.reason }, () 
     await done(['kinit', '-k', '-t', path]);
   });
 
+  test("kpasswd sets another's password with an administrator's ticket, and changes one's own", async () => {
+    const name = `kpw-${process.pid}`;
+    const { administrator } = lab;
+    const where = ['-H', `ldap://${lab.dc}`, `-U${administrator.name}%${administrator.password}`];
+    await must('samba-tool', ['user', 'create', name, 'Test-Only-Made-1', ...where]);
+    try {
+      const admin = { KRB5CCNAME: join(work, 'admin') };
+      await must('kinit', [administrator.principal], { env: admin, input: `${administrator.password}\n` });
+      await writeFile(join(work, 'new'), 'Test-Only-Set-77');
+      await done(['kpasswd', '--set', '--new-password-file', join(work, 'new'), name], admin);
+      await must('kinit', [name], { env, input: 'Test-Only-Set-77\n' });
+      const change = (from: string, to: string): Promise<RunResult> =>
+        cli(['kpasswd', '--password-file', join(work, from), '--new-password-file', join(work, to), name]);
+      await writeFile(join(work, 'short'), 'x');
+      const refused = await change('new', 'short');
+      assert.equal(refused.code, 1);
+      assert.match(refused.stderr, /INVALID_ARGUMENT/);
+      const changed = await change('new', 'pw');
+      assert.equal(changed.code, 0, changed.stderr);
+      await must('kinit', [name], { env, input: `${lab.reader.password}\n` });
+    } finally {
+      await run('samba-tool', ['user', 'delete', name, ...where]);
+    }
+  });
+
   test('gmsa shows keys, when asked, that are those of the domain controller', async () => {
     const gmsa = lab.webApp;
     const told = JSON.parse(await done(['gmsa', ...asReader(), '--keys', '--json', gmsa.name]));

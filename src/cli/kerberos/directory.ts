@@ -75,21 +75,25 @@ export async function readerClient(
   if (keytab !== undefined)
     return sessionClient(session, await keytabProof(keytabPath(keytab, session.config, terminal), who, permitted));
   if (who) return sessionClient(session, await passwordProof(who, text(parsed, 'password-file'), terminal, permitted));
-  const handle = await caches(text(parsed, 'cache'), session.config, terminal).primary();
   try {
-    const cache = await handle.read();
-    try {
-      usableTgt(cache, Date.now());
-      const tickets = cache.credentials
-        .filter((c) => !isConfigEntry(c) && samePrincipal(c.client, cache.principal))
-        .map((c) => ({ ...c, key: { ...c.key, value: copy(c.key.value) } }));
-      return sessionClient(session, { principal: cache.principal, secret: noSecret }, tickets);
-    } finally {
-      wipeCache(cache);
-    }
+    return await cachedClient(session, text(parsed, 'cache'), terminal);
   } catch (e) {
     if (!isAdError(e, 'NOT_FOUND')) throw e;
     throw new AdError('NOT_FOUND', `${e.message}; or name the reader with -p or -t`, e.details, e);
+  }
+}
+
+/** A client that lives on the tickets of a cache. @throws AdError NOT_FOUND when there is none that lasts */
+export async function cachedClient(session: Session, name: string | undefined, terminal: Terminal): Promise<KrbClient> {
+  const cache = await (await caches(name, session.config, terminal).primary()).read();
+  try {
+    usableTgt(cache, Date.now());
+    const tickets = cache.credentials
+      .filter((c) => !isConfigEntry(c) && samePrincipal(c.client, cache.principal))
+      .map((c) => ({ ...c, key: { ...c.key, value: copy(c.key.value) } }));
+    return sessionClient(session, { principal: cache.principal, secret: noSecret }, tickets);
+  } finally {
+    wipeCache(cache);
   }
 }
 
