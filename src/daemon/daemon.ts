@@ -84,6 +84,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       { createActions },
       { createArnActions },
       { LeaseStore },
+      { Orphans },
       { Overview },
       { Renewer },
       { SharedFetches },
@@ -94,6 +95,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       import('./actions.ts'),
       import('./arn.ts'),
       import('./leases.ts'),
+      import('./orphans.ts'),
       import('./overview.ts'),
       import('./renewer.ts'),
       import('./shared-fetches.ts'),
@@ -127,11 +129,13 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     renewer?.start(actions);
     const standing = new StandingLease({ actions, store, log, config });
     standing.start();
+    const orphans = parts.renewal && new Orphans({ store, log, ...parts.renewal });
+    orphans?.start();
 
     let closing: Promise<void> | undefined;
     const stop = async (): Promise<void> => {
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
-      await Promise.all([jobs.drain(graceMs), renewer?.close(), standing.close()]);
+      await Promise.all([jobs.drain(graceMs), renewer?.close(), standing.close(), orphans?.close()]);
       await server.close(1000);
       await closed;
       await metricsServer?.close();

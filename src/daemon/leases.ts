@@ -18,10 +18,18 @@ import { AdError } from '../errors.ts';
 import { writeFileAtomic } from '../krb5/files/atomic.ts';
 import { CCACHE, DEFAULT_FILE_POLICY, type FilePolicy, leaseDirectory, withWishes } from './file-policy.ts';
 import { entries, fileError, giveDirectory, gone, isDirectory, isExhausted, makeDirectory } from './lease-files.ts';
+import { checkPlaces, recordOf } from './lease-records.ts';
 import type { Log } from './log.ts';
 import { formatMetadata, parseMetadata, type TicketRecord } from './metadata.ts';
 import { directoryNameProblem, leaseIdProblem } from './names.ts';
-import { removeEmpty, removeTicket, type TicketFiles, temporaryName, writeTicket } from './ticket-directory.ts';
+import {
+  removeEmpty,
+  removeTemporaries,
+  removeTicket,
+  type TicketFiles,
+  temporaryName,
+  writeTicket,
+} from './ticket-directory.ts';
 
 /** Everybody may go through the directory that holds all leases; each of them decides for itself. */
 const KRBDIR_MODE = 0o755;
@@ -71,6 +79,8 @@ export class LeaseStore {
   readonly #log: Log;
   readonly #files: FilePolicy;
   readonly #random: (length: number) => Uint8Array;
+  /** The call that last put a ticket into a directory, where the caller chose the lease. */
+  readonly #putBy = new Map<string, symbol>();
   /** The last file operation on each lease; the next one waits for it. */
   readonly #busy = new Map<string, Promise<unknown>>();
 
@@ -89,7 +99,14 @@ export class LeaseStore {
     try {
       await mkdir(this.directory, { recursive: true, mode: KRBDIR_MODE });
       for (const entry of await readdir(this.directory, { withFileTypes: true })) {
-        if (entry.isDirectory() && draftName.test(entry.name)) await this.#remove(entry.name);
+        if (!entry.isDirectory()) continue;
+        if (draftName.test(entry.name)) await this.#remove(entry.name);
+        else if (!leaseIdProblem(entry.name)) {
+          const lease = entry.name;
+          await removeTemporaries(join(this.directory, lease)).catch((error) =>
+            this.#log.warn('a lease cannot be tidied up', { lease, error }),
+          );
+        }
       }
     } catch (e) {
       throw fileError('use', this.directory, e);
@@ -142,8 +159,12 @@ export class LeaseStore {
   put(id: string, tickets: readonly NewTicket[], signal?: AbortSignal): Promise<NewLease> {
     return this.#alone(id, async () => {
       const home = join(this.directory, id);
+      const call = Symbol(id);
+      const note = () => tickets.forEach((t) => void this.#putBy.set(join(home, t.name), call));
       if (!(await isDirectory(home))) {
-        return await this.create(tickets, signal, id);
+        const made = await this.create(tickets, signal, id);
+        note();
+        return { ...made, undo: () => this.#takeBack(id, tickets, call) };
       }
       const lease = await this.#read(id);
       if (!lease) throw new AdError('FILE', `lease ${id} is there already and cannot be read: delete it`);
@@ -163,18 +184,27 @@ export class LeaseStore {
         for (const { name } of fresh) await this.#removeTicket(join(home, name)).catch(() => undefined);
         throw e instanceof AdError || signal?.aborted ? e : fileError('write', home, e);
       }
-      const undo = () => this.#takeBack(id, new Set(fresh.map((t) => t.name)));
+      note();
+      const undo = () => this.#takeBack(id, fresh, call);
       return { id, directories: tickets.map((t) => join(home, t.name)), undo };
     });
   }
 
-  #takeBack(id: string, names: ReadonlySet<string>): Promise<void> {
+  /** Takes back what a call put into a lease, but for what another one has put there since: a client repeats itself. */
+  #takeBack(id: string, put: readonly NewTicket[], call: symbol): Promise<void> {
     return this.#alone(id, async () => {
       const lease = await this.#read(id);
-      if (!lease || names.size === 0) return;
-      const records = lease.tickets.filter((t) => !names.has(basename(t.directory))).map((t) => t.record);
-      await this.#writeMetadata(id, records);
-      for (const name of names) await this.#removeTicket(join(this.directory, id, name));
+      const mine = new Set(
+        put.map((t) => join(this.directory, id, t.name)).filter((place) => this.#putBy.get(place) === call),
+      );
+      if (!lease || mine.size === 0) return;
+      const stay = lease.tickets.filter((t) => !mine.has(t.directory));
+      if (stay.length === 0) return void (await this.#remove(id));
+      await this.#writeMetadata(
+        id,
+        stay.map((t) => t.record),
+      );
+      for (const place of mine) await this.#removeTicket(place);
     });
   }
 
@@ -200,15 +230,16 @@ export class LeaseStore {
 
   /**
    * Removes a lease. An unknown one is no error.
+   * @param when asked once nobody else is at work on the lease; false: it stays
    * @returns the ticket caches that were removed
    * @throws AdError INVALID_ARGUMENT for what cannot be a lease's id, FILE when something resists
    */
-  async delete(id: string): Promise<string[]> {
+  async delete(id: string, when?: () => Promise<boolean>): Promise<string[]> {
     const problem = leaseIdProblem(id);
     if (problem) throw new AdError('INVALID_ARGUMENT', `lease_id ${problem}`);
     return this.#alone(id, async () => {
       try {
-        return await this.#remove(id);
+        return when && !(await when()) ? [] : await this.#remove(id);
       } catch (e) {
         throw fileError('delete', join(this.directory, id), e);
       }
@@ -221,6 +252,11 @@ export class LeaseStore {
    */
   list(): Promise<Lease[]> {
     return this.#listing();
+  }
+
+  /** One lease; undefined when there is none that can be read. */
+  find(id: string): Promise<Lease | undefined> {
+    return this.#read(id);
   }
 
   /** However many ask, the disk is read by one at a time. */
@@ -322,6 +358,7 @@ export class LeaseStore {
 
   /** @returns the ticket cache, if there was one */
   async #removeTicket(account: string): Promise<string[]> {
+    this.#putBy.delete(account);
     const { removed, emptied } = await removeTicket(account);
     if (!emptied) this.#stays(account);
     return removed;
@@ -341,26 +378,5 @@ export class LeaseStore {
     this.#busy.set(id, settled);
     settled.then(() => this.#busy.get(id) === settled && this.#busy.delete(id));
     return mine;
-  }
-}
-
-const recordOf = (ticket: NewTicket, lease: string): TicketRecord => ({
-  ...ticket.record,
-  serviceAccountName: ticket.account ?? ticket.name,
-  krbFilePath: join(lease, ticket.name, CCACHE),
-});
-
-/** Two tasks must not come to share a lease, nor a task a directory with another account. */
-function checkPlaces(id: string, old: ReadonlyMap<string, TicketRecord>, tickets: readonly NewTicket[]): void {
-  if ([...old.values()].some((r) => r.credspecInfo === '')) {
-    throw new AdError('INVALID_ARGUMENT', `mount path is invalid: lease ${id} is there already, made by another call`);
-  }
-  for (const { name, account = name, record } of tickets) {
-    const there = old.get(name);
-    if (!there || (there.credspecInfo === record.credspecInfo && there.serviceAccountName === account)) continue;
-    throw new AdError(
-      'INVALID_ARGUMENT',
-      `found duplicate mount paths: ${id}/${name} holds a ticket for another credentialspec`,
-    );
   }
 }

@@ -143,6 +143,17 @@ export async function removeTicket(directory: string): Promise<{ removed: string
   return { removed, emptied: await removeEmpty(directory) };
 }
 
+/** Removes what a killed daemon left half written in a lease: it may hold keys. Links are not followed. */
+export async function removeTemporaries(lease: string): Promise<void> {
+  const inside = await entries(lease);
+  const directories = inside.filter((e) => e.isDirectory()).map((e) => join(lease, e.name));
+  for (const directory of [lease, ...directories]) {
+    for (const entry of directory === lease ? inside : await entries(directory)) {
+      if (!entry.isDirectory() && temporaryName.test(entry.name)) await gone(unlink(join(directory, entry.name)));
+    }
+  }
+}
+
 /** @returns false when something is in the directory, which then stays */
 export async function removeEmpty(path: string): Promise<boolean> {
   try {

@@ -313,6 +313,17 @@ describe('a lease whose id the caller chose', () => {
     assert.equal((await recorded(store)).length, 1);
   });
 
+  test("stays a repeated call's when the first is taken back", async (t) => {
+    const store = await openStore(t);
+    const first = await store.put('task', [byReference('a'), byReference('b')]);
+    const again = await store.put('task', [byReference('a'), byReference('b')]);
+    assert.deepEqual(again.directories, first.directories);
+    await first.undo();
+    assert.equal((await recorded(store)).length, 2);
+    await again.undo();
+    assert.equal((await recorded(store)).length, 2, 'what it did not make it does not take back');
+  });
+
   test('is whole after two puts at once', async (t) => {
     const store = await openStore(t);
     await Promise.all(['a', 'b', 'c'].map((name) => store.put('task', [byReference(name)])));
