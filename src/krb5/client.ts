@@ -10,6 +10,7 @@ import type { Credentials } from './credentials.ts';
 import { asExchange, INITIAL_OPTIONS } from './exchanges/as.ts';
 import { type ContextOptions, type ExchangeContext, exchangeContext, hasFlag, kdcNow } from './exchanges/context.ts';
 import { CHANGE_SERVICE, changePassword } from './exchanges/kpasswd.ts';
+import { s4uProxy, s4uSelf } from './exchanges/s4u.ts';
 import { forwardedTicket, renewTicket, validateTicket } from './exchanges/tgs.ts';
 import { realmServed, serviceTicket, type TicketWish, tgtFor, type Walk } from './exchanges/walk.ts';
 import type { HostAddress } from './messages.ts';
@@ -171,6 +172,25 @@ export class KrbClient {
    */
   async forward(options: { readonly forwardable?: boolean; readonly signal?: AbortSignal } = {}): Promise<Credentials> {
     return forwardedTicket(this.#context, await this.login(options.signal), options);
+  }
+
+  /**
+   * A ticket for this client itself, in a user's name, without the user (S4U2Self). It is not kept: the caller wipes it.
+   * @param user of this client's realm
+   * @throws as `s4uSelf`
+   */
+  async s4u2self(user: Principal, signal?: AbortSignal): Promise<Credentials> {
+    return s4uSelf(this.#context, { tgt: await this.login(signal), user, signal });
+  }
+
+  /**
+   * A ticket for a service in the name of a ticket's client, where the domain allows this client to act so (S4U2Proxy,
+   * also by resource-based constrained delegation). It is not kept: the caller wipes it.
+   * @param evidence a ticket for this client, which a user brought or `s4u2self` made
+   * @throws as `s4uProxy`
+   */
+  async s4u2proxy(evidence: Credentials, server: Principal, signal?: AbortSignal): Promise<Credentials> {
+    return s4uProxy(this.#context, { tgt: await this.login(signal), evidence, server, signal });
   }
 
   /**

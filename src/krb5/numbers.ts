@@ -176,6 +176,17 @@ export const kpasswdResult = {
   INITIAL_FLAG_NEEDED: 7,
 } as const;
 
+/** Flags of PA-PAC-OPTIONS, MS-SFU 2.2.5 and MS-KILE 2.2.10. */
+export const pacOption = {
+  CLAIMS: 0x80000000,
+  BRANCH_AWARE: 0x40000000,
+  FORWARD_TO_FULL_DC: 0x20000000,
+  RESOURCE_BASED_CONSTRAINED_DELEGATION: 0x10000000,
+} as const;
+
+/** Options of S4UUserID, MS-SFU 2.2.2. */
+export const s4uOption = { LOGON_HOURS: 0x40000000, USE_REPLY_KEY_USAGE: 0x20000000 } as const;
+
 /** AP options, RFC 4120 5.5.1. */
 export const apOption = { USE_SESSION_KEY: 0x40000000, MUTUAL_REQUIRED: 0x20000000 } as const;
 

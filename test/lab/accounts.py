@@ -130,7 +130,8 @@ def make_user(directory, user):
     dn = f"CN={user['name']},CN=Users,{directory.base}"
     state = user.get("state")
     directory.add(dn, objectClass="user", sAMAccountName=user["name"], userAccountControl=str(NORMAL),
-                  servicePrincipalName=user.get("spns"), unicodePwd=utf16_password(user["password"]))
+                  servicePrincipalName=user.get("spns"), userPrincipalName=user.get("upn"),
+                  unicodePwd=utf16_password(user["password"]))
     if state == "rc4-only":
         # As an account whose password dates from before the domain knew AES: the NT hash is all there is of it.
         nt_hash = md4_hash_blob(user["password"].encode("utf-16-le"))
@@ -138,6 +139,8 @@ def make_user(directory, user):
                           supplementalCredentials=[], **{"msDS-SupportedEncryptionTypes": "4"})
     elif state == "disabled":
         directory.replace(dn, userAccountControl=str(NORMAL | dsdb.UF_ACCOUNTDISABLE))
+    elif state == "not-delegated":
+        directory.replace(dn, userAccountControl=str(NORMAL | dsdb.UF_NOT_DELEGATED))
     elif state == "account-expired":
         directory.replace(dn, accountExpires=LONG_AGO)
     elif state == "must-change":
@@ -169,16 +172,28 @@ def make_gmsa(directory, plan, gmsa):
     # Generic-all for each reader; MS-ADTS 3.1.1.4.4: reading the password needs RIGHT_DS_READ_PROPERTY on this descriptor.
     aces = "".join(f"(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;{directory.sid(reader)})" for reader in gmsa["readers"])
     readers = security.descriptor.from_sddl(f"O:SYD:{aces}", security.dom_sid(directory.db.get_domain_sid()))
-    control = WORKSTATION | (dsdb.UF_ACCOUNTDISABLE if gmsa.get("state") == "disabled" else 0)
+    states = {"disabled": dsdb.UF_ACCOUNTDISABLE, "any-protocol": dsdb.UF_TRUSTED_TO_AUTHENTICATE_FOR_DELEGATION, None: 0}
+    control = WORKSTATION | states[gmsa.get("state")]
     types = gmsa.get("encryptionTypes", AES_ONLY)
     dn = f"CN={name},CN=Managed Service Accounts,{directory.base}"
     directory.add(dn, objectClass="msDS-GroupManagedServiceAccount", sAMAccountName=f"{name}$",
                   dNSHostName=f"{name.lower()}.{plan['domain']}", servicePrincipalName=gmsa.get("spns"),
                   **{"msDS-ManagedPasswordInterval": str(gmsa.get("intervalDays", 30)),
                      "msDS-GroupMSAMembership": ndr_pack(readers),
+                     "msDS-AllowedToDelegateTo": gmsa.get("delegatesTo"),
                      "msDS-SupportedEncryptionTypes": None if types is None else str(types)})
     directory.replace(dn, userAccountControl=str(control))
     return dn
+
+
+def trust_delegates(directory, plan):
+    """Resource-based constrained delegation: each computer's own list of who may act on behalf of others there."""
+    for computer in plan["computers"]:
+        dn = f"CN={computer['name']},CN=Computers,{directory.base}"
+        if "trusts" in computer:
+            aces = "".join(f"(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;{directory.sid(name)})" for name in computer["trusts"])
+            trusted = security.descriptor.from_sddl(f"O:BAD:{aces}", security.dom_sid(directory.db.get_domain_sid()))
+            directory.replace(dn, **{"msDS-AllowedToActOnBehalfOfOtherIdentity": ndr_pack(trusted)})
 
 
 def join_groups(directory, dn, names):
@@ -207,6 +222,9 @@ def create(directory, plan, born):
                 dn = make(entry)
                 join_groups(directory, dn, entry.get("memberOf", []))
                 made += 1
+        trust_delegates(directory, plan)
+        # Suites change a password more than once a day.
+        directory.replace(directory.base, minPwdAge="0")
     except BaseException:
         directory.db.transaction_cancel()
         raise

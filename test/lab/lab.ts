@@ -111,6 +111,19 @@ export const lab = {
   /** A machine that is a reader, and one that is not; each with a keytab. */
   host1: { name: 'HOST1$', principal: `HOST1$@${plan.realm}`, keytab: join(directory, 'keytabs', 'host1.keytab') },
   host2: { name: 'HOST2$', principal: `HOST2$@${plan.realm}`, keytab: join(directory, 'keytabs', 'host2.keytab') },
+  /** A user whose UPN has another suffix than the domain: `alice.jones@mail.example`. */
+  alice: { ...userNamed('alice'), upn: 'alice.jones@mail.example' },
+  /** Nobody may act in its name. */
+  sensitive: userNamed('sensitive'),
+  /** Its password is for suites to change; they set it first. */
+  changes: userNamed('changes'),
+  /** A middle tier: any protocol, to `back2` by its own list, to `back1` by that one's. */
+  middleApp: gmsaNamed('MiddleApp$'),
+  /** Machines behind it; nobody is delegated to `back3`. */
+  backs: ['BACK1', 'BACK2', 'BACK3'].map((name) => ({
+    name: `${name}$`,
+    host: `${name.toLowerCase()}.${plan.domain}`,
+  })),
   webApp: gmsaNamed('WebApp01$'),
   /** The reader is not among its readers. */
   otherApp: gmsaNamed('OtherApp$'),

@@ -3,7 +3,7 @@
  * a reply is used before it passed. What the KDC sends in the clear is believed only as far as the sealed part repeats it.
  */
 
-import { fromDer } from '../../asn1.ts';
+import { fromDer, type Infer } from '../../asn1.ts';
 import { copy } from '../../bytes.ts';
 import { AdError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
@@ -16,6 +16,8 @@ import {
   type KdcRep,
   type KdcReqBody,
   type KrbPriv,
+  type PaS4uX509User,
+  S4uUserId,
   Ticket,
 } from '../messages.ts';
 import { kdcOption, keyUsage, msgType, nameType, paType, ticketFlag } from '../numbers.ts';
@@ -106,7 +108,7 @@ export function verifyReply(context: ExchangeContext, reply: ReplyUnderCheck): C
 /** A name from the wire, safe for a message. */
 const named = (p: Principal): string => printable(formatPrincipal(p));
 
-/** Canonicalisation may change the case of a server's name and realm, not the service itself. */
+/** Canonicalisation may change the case of a name and realm, not whose it is. */
 function isSameService(a: Principal, b: Principal): boolean {
   const lower = (p: Principal) => ({ components: [p.realm, ...p.components].map((c) => c.toLowerCase()) });
   return sameName(lower(a), lower(b));
@@ -173,6 +175,44 @@ export function verifyEncPaRep(part: EncKdcRepPart, replyKey: Key, request: Uint
     throw new AdError('REPLY_REJECTED', `AS-REP from ${server} refused: it answers another request than ours`, {
       server,
     });
+  }
+}
+
+export interface S4uReply {
+  readonly rep: KdcRep;
+  readonly user: Principal;
+  /** PA-S4U-X509-USER of the reply; KDCs that do not know it send none. */
+  readonly answer: Infer<typeof PaS4uX509User> | undefined;
+  readonly asked: Infer<typeof S4uUserId>;
+  readonly subkey: Key;
+  readonly server: string;
+}
+
+/**
+ * MS-SFU 3.1.5.1.1.2: the reply's PA-S4U-X509-USER repeats the nonce and names the user under a checksum of our subkey.
+ * A reply names its client in the clear only; so without that answer it must be the user as asked, save capitals.
+ * @throws AdError REPLY_REJECTED
+ */
+export function verifyS4uReply({ rep, user, answer, asked, subkey, server }: S4uReply): void {
+  const reject = (why: string): never => {
+    throw new AdError('REPLY_REJECTED', `TGS-REP from ${server} refused: ${why}`, { server });
+  };
+  const client = fromPrincipalName(rep.cname, rep.crealm);
+  if (!answer) {
+    if (!isSameService(client, user)) reject(`it is for ${named(client)}, not ${named(user)}`);
+    return;
+  }
+  const { userId, checksum } = answer;
+  if (!subkey.verifyChecksum(keyUsage.PA_S4U_X509_USER_REPLY, userId, checksum.checksum)) {
+    reject('its user is not under the checksum of our key');
+  }
+  const found = fromDer(S4uUserId, userId);
+  if (found.nonce !== asked.nonce) reject('its user is of another request');
+  const sealed = fromPrincipalName(found.cname ?? { nameType: 0, nameString: [] }, found.crealm);
+  // A user principal name may come back as it was sent: that it is the account's is the KDC's to know.
+  const echoed = user.nameType === nameType.ENTERPRISE && isSameService(sealed, user);
+  if (!isSameService(sealed, client) && !echoed) {
+    reject(`its user is ${named(sealed)}, and its client ${named(client)}`);
   }
 }
 

@@ -188,6 +188,24 @@ describe('tickets for others to use', { skip: needsMitRealm }, () => {
       });
     }));
 
+  test('a service gets a ticket to itself in the name of a user, whom the KDC names under our key', () =>
+    as('bob', async (bob) => {
+      const evidence = await bob.s4u2self(principal(realm.realm, 'alice'));
+      assert.equal(formatPrincipal(evidence.client), `alice@${realm.realm}`);
+      assert.equal(formatPrincipal(evidence.server), `bob@${realm.realm}`);
+      const keytab = await realm.keytab('bob');
+      const ccache = join(realm.directory, 'evidence.cc');
+      await writeFile(ccache, writeCCache({ principal: evidence.client, credentials: [evidence] }));
+      const kvno = await realm.run('kvno', ['-c', ccache, '-k', keytab, 'bob']);
+      assert.match(kvno.stdout, /keytab entry valid/, kvno.stderr);
+    }));
+
+  test('a service that may not act for users goes no further', () =>
+    as('bob', async (bob) => {
+      const evidence = await bob.s4u2self(principal(realm.realm, 'alice'));
+      await assert.rejects(bob.s4u2proxy(evidence, service()), { code: 'KDC_ERROR' });
+    }));
+
   test("a ticket-granting ticket that is not the service's own is refused", () =>
     as('alice', async (alice) => {
       const { ticket } = await alice.login();
