@@ -112,12 +112,15 @@ export class NetworkTransport implements KdcTransport {
         const servers = await this.#locate(realm, service, both, doing);
         const ways = waysTo(servers, request.length <= this.#options.udpPreferenceLimit);
         const hasIt = new Set<KdcServer>();
-        const attempt = (way: Way, attemptSignal: AbortSignal, sent: () => void) => {
+        let answered: KdcServer | undefined;
+        const attempt = async (way: Way, attemptSignal: AbortSignal, sent: () => void) => {
           const onSent = () => {
             if (way.carrier !== 'udp') hasIt.add(way.server);
             sent();
           };
-          return this.#ask(realm, way, request, attemptSignal, onSent);
+          const reply = await this.#ask(realm, way, request, attemptSignal, onSent);
+          answered ??= way.server;
+          return reply;
         };
         return firstToAnswer(ways, attempt, wayName, {
           stagger,
@@ -126,8 +129,9 @@ export class NetworkTransport implements KdcTransport {
           doing,
           // A request that got through is not sent again by another carrier: the same server would do it twice.
           skip: (way) => hasIt.has(way.server),
-          // Else each exchange of a login would wait for the same silent server anew.
-          overtaken: (way) => locator.failed(way.server, 'silent'),
+          // Else each exchange of a login would wait for the same silent server anew. One that answered by its other
+          // carrier was not silent.
+          overtaken: ({ server }) => server !== answered && locator.failed(server, 'silent'),
         });
       });
     } catch (e) {

@@ -140,6 +140,17 @@ describe('UDP and TCP', () => {
     assert.deepEqual(await ask(transport([kdc.endpoint], { udpPreferenceLimit: 1465 })), REQUEST);
   });
 
+  test('a KDC that answers by TCP is not held silent because UDP is dropped', async () => {
+    const [kdc, other] = [await tcp(echo), await tcp(echo)];
+    await udp(() => undefined, kdc.port);
+    await udp(() => undefined, other.port);
+    const locator = new Locator({ resolver, clock: Date.now });
+    const servers = [kdc.endpoint, other.endpoint];
+    await ask(transport(servers, { udpPreferenceLimit: 1465, locator }));
+    // The second was silent by UDP as well, and nobody asked it otherwise.
+    assert.deepEqual(locator.inOrder([...servers].reverse()), servers);
+  });
+
   test('a KDC that got the request by TCP does not get it by UDP too', async () => {
     const kdc = await tcp((socket) => onMessage(socket, () => socket.destroy()));
     const beside = await udp((_, answer) => answer(REPLY), kdc.port);
