@@ -1,6 +1,7 @@
 /** Puts the lease engine together from the daemon's configuration: Kerberos settings, DNS, servers, keytab. */
+import { readFile } from 'node:fs/promises';
 import { DEFAULT_KEYTAB } from '../accounts/keytab.ts';
-import { AdError } from '../errors.ts';
+import { AdError, messageOf } from '../errors.ts';
 import { type Krb5Config, loadKrb5Config, realmOfHost } from '../krb5/config.ts';
 import { DEFAULT_ETYPES, etypeName, findProfile } from '../krb5/crypto/index.ts';
 import type { ContextOptions } from '../krb5/exchanges/context.ts';
@@ -9,6 +10,7 @@ import { NetworkTransport, networkSettings } from '../krb5/network/network.ts';
 import { DnsResolver, type Resolver } from '../krb5/network/resolver.ts';
 import { LDAP_PORT } from '../ldap/locate.ts';
 import { Sites } from '../ldap/sites.ts';
+import type { TlsOptions } from '../ldap/tls.ts';
 import type { DaemonConfig } from './config.ts';
 import { DirectoryEngine, type EngineOptions } from './fetch.ts';
 import type { Log } from './log.ts';
@@ -19,7 +21,7 @@ export async function createEngine(
     DaemonConfig,
     'domainControllers' | 'krb5Config' | 'keytab' | 'ldapTimeout' | 'gmsaOu' | 'gmsaDistinguishedName'
   > &
-    Partial<Pick<DaemonConfig, 'site'>>,
+    Partial<Pick<DaemonConfig, 'site' | 'ldapTls' | 'ldapCa'>>,
   log: Log,
   extras: Pick<EngineOptions, 'readSecret' | 'metrics'> = {},
 ): Promise<DirectoryEngine> {
@@ -41,10 +43,25 @@ export async function createEngine(
     }),
     keytab: (config.keytab ?? krb5.defaultKeytabName ?? DEFAULT_KEYTAB).replace(/^FILE:/, ''),
     operationTimeout: config.ldapTimeout * 1000,
+    tls: await tlsOptions(config),
     places: { distinguishedName: config.gmsaDistinguishedName, ou: config.gmsaOu },
     log,
     ...extras,
   });
+}
+
+async function tlsOptions({
+  ldapTls: mode = 'off',
+  ldapCa,
+}: Partial<Pick<DaemonConfig, 'ldapTls' | 'ldapCa'>>): Promise<TlsOptions | undefined> {
+  if (mode === 'off') return undefined;
+  if (ldapCa === undefined) return { mode };
+  const ca = await readFile(ldapCa, 'utf8').catch((e: unknown) => {
+    throw new AdError('FILE', `CF_LDAP_CA: cannot read ${ldapCa}: ${messageOf(e)}`, { path: ldapCa }, e);
+  });
+  if (!ca.includes('-----BEGIN CERTIFICATE-----'))
+    throw new AdError('INVALID_ARGUMENT', `CF_LDAP_CA: ${ldapCa} holds no certificate in PEM`, { path: ldapCa });
+  return { mode, ca };
 }
 
 /** The site by configuration, or what domain controllers say. */

@@ -34,6 +34,10 @@ export interface DaemonConfig {
   readonly ldapTimeout: number;
   /** krb5.conf, or several with colons between, the earlier wins; undefined: /etc/krb5.conf where it exists. */
   readonly krb5Config: string | undefined;
+  /** What seals LDAP: Kerberos (`off`) or TLS. */
+  readonly ldapTls: 'off' | 'starttls' | 'ldaps';
+  /** PEM file; undefined: the authorities that Node trusts. */
+  readonly ldapCa: string | undefined;
   /** Keytab with the machine's account; undefined: the one krb5.conf names, else /etc/krb5.keytab. */
   readonly keytab: string | undefined;
   /** Where metrics are served; undefined: nowhere. */
@@ -143,6 +147,8 @@ function configure(around: Surroundings): Configured {
     gmsaOu: optional('gmsa-ou', values.distinguishedName),
     gmsaDistinguishedName: optional('gmsa-dn', values.distinguishedName),
     ldapTimeout: get('ldap-timeout', values.seconds),
+    ldapTls: get('ldap-tls', (text) => values.choice(text, ['off', 'starttls', 'ldaps'])),
+    ldapCa: optional('ldap-ca', asIs),
     krb5Config: optional('krb5-config', asIs),
     keytab: optional('keytab', asIs),
     metrics: optional('metrics', asIs),

@@ -15,7 +15,8 @@ import { firstToAnswer } from '../krb5/network/failover.ts';
 import { type Endpoint, endpointName, type Locator } from '../krb5/network/locate.ts';
 import type { Resolver } from '../krb5/network/resolver.ts';
 import { connectSealed, type SealedConnection } from '../ldap/client.ts';
-import { locateDomainControllers } from '../ldap/locate.ts';
+import { LDAP_PORT, LDAPS_PORT, locateDomainControllers } from '../ldap/locate.ts';
+import type { TlsOptions } from '../ldap/tls.ts';
 import type { Log } from './log.ts';
 import { type EngineMetrics, timed } from './metrics.ts';
 import { noteWeakTickets } from './weak-tickets.ts';
@@ -29,6 +30,8 @@ export interface ReadersOptions {
   readonly clock: Clock;
   /** DCs that replace DNS. */
   readonly domainControllers?: readonly Endpoint[];
+  /** TLS in place of Kerberos' own sealing; `ldaps` goes to its own port where DNS or nobody names one. */
+  readonly tls?: TlsOptions | undefined;
   /** How long a DC may be silent before the next is tried beside it, ms. */
   readonly stagger?: number;
   /** Limit for a sealed connection to some DC of a domain, tickets included, ms. */
@@ -41,7 +44,8 @@ export interface ReadersOptions {
   readonly maxAge?: number;
 }
 
-type Settings = Required<Omit<ReadersOptions, 'metrics' | 'log'>> & Pick<ReadersOptions, 'metrics' | 'log'>;
+type Settings = Required<Omit<ReadersOptions, 'metrics' | 'log' | 'tls'>> &
+  Pick<ReadersOptions, 'metrics' | 'log' | 'tls'>;
 
 const SWEEP = 10_000;
 
@@ -205,10 +209,19 @@ export class Reader {
   }
 
   async #try(endpoint: Endpoint, signal: AbortSignal): Promise<SealedConnection> {
-    const { locator, resolver, operationTimeout, metrics } = this.#options;
+    const { locator, resolver, operationTimeout, metrics, tls } = this.#options;
+    // DNS publishes the port of plain LDAP alone.
+    const port = tls?.mode === 'ldaps' && endpoint.port === LDAP_PORT ? LDAPS_PORT : endpoint.port;
     try {
       const connection = await timed(metrics, 'connect', endpointName(endpoint), () =>
-        connectSealed({ endpoint, client: this.client, resolver, operationTimeout, signal }),
+        connectSealed({
+          endpoint: { ...endpoint, port },
+          client: this.client,
+          resolver,
+          tls,
+          operationTimeout,
+          signal,
+        }),
       );
       if (signal.aborted) connection.close(); // another DC was faster
       locator.worked(endpoint);

@@ -2,6 +2,7 @@
 import type { Endpoint, Locator } from '../krb5/network/locate.ts';
 
 export const LDAP_PORT = 389;
+export const LDAPS_PORT = 636;
 
 /**
  * The DCs of a domain in the order to try, those of this machine's site first where the locator can tell it.

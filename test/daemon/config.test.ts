@@ -40,6 +40,7 @@ const examples: Record<string, string> = {
   NAME: 'krb5cc_1000',
   BOOL: 'true',
   ADDRESS: '9464',
+  HOW: 'ldaps',
 };
 const exampleOf = (name: (typeof settingNames)[number]): string =>
   name === 'dir-mode' ? '0750' : name === 'renew-user-tickets' ? 'no' : examples[settings[name].value]!;
@@ -58,6 +59,8 @@ describe('configuration', () => {
       gmsaOu: undefined,
       gmsaDistinguishedName: undefined,
       ldapTimeout: 5,
+      ldapTls: 'off',
+      ldapCa: undefined,
       krb5Config: undefined,
       keytab: undefined,
       metrics: undefined,
@@ -335,6 +338,7 @@ describe('values', () => {
     ['DOMAIN_CONTROLLER_GMSA', 'dc1,-x;y', 'no host name'],
     ['DOMAIN_CONTROLLER_GMSA', 'dc1:70000', 'no port'],
     ['CF_SITE', 'a.b', 'no name of a site'],
+    ['CF_LDAP_TLS', 'yes', 'one of off, starttls, ldaps'],
     ['CF_CRED_SPEC_FILE', '/a:..', 'names the lease'],
     ['CF_CRED_SPEC_FILE', '/a:', 'names the lease'],
   ] as const) {

@@ -19,6 +19,7 @@ import { connectSealed, type SealedConnection, type SealedConnectionOptions } fr
 import { domainBase } from '../../src/ldap/locate.ts';
 import { GssapiMechanism } from '../../src/ldap/sasl-gssapi.ts';
 import { secure } from '../../src/ldap/tls.ts';
+import { credspec, foreignClient, startDaemonProcess } from '../support/daemon-process.ts';
 import { lab, labStatus } from './lab.ts';
 
 const status = labStatus();
@@ -111,4 +112,30 @@ describe('a bind to the domain controller', { skip: status.available ? false : s
       );
     });
   });
+
+  for (const how of ['starttls', 'ldaps']) {
+    test(`is what a lease comes of with CF_LDAP_TLS=${how}`, async (t) => {
+      const env = { KRB5_CONFIG: lab.paths.krb5Conf, CF_LDAP_TLS: how };
+      const request = {
+        credspec_contents: [credspec('WebApp01', lab.domain)],
+        username: lab.reader.name,
+        password: lab.reader.password,
+        domain: lab.domain,
+      };
+      for (const [more, refused] of [
+        [{ CF_LDAP_CA: lab.paths.ca }, false],
+        [{}, true],
+      ] as const) {
+        const daemon = await startDaemonProcess({ ...env, ...more });
+        const client = foreignClient(daemon.socket);
+        t.after(() => {
+          client.close();
+          return daemon.stop();
+        });
+        const answer = await client.call('AddNonDomainJoinedKerberosLease', request);
+        if (refused) assert.match('details' in answer ? answer.details : '', /no TLS connection to .*certificate/);
+        else assert.ok('ok' in answer, JSON.stringify(answer));
+      }
+    });
+  }
 });

@@ -94,6 +94,18 @@ export const settings = {
     fallback: '5',
     help: 'longest search in the directory, 1 to 60',
   },
+  'ldap-tls': {
+    env: 'CF_LDAP_TLS',
+    value: 'HOW',
+    fallback: 'off',
+    help: 'off: LDAP sealed by Kerberos; starttls, ldaps: by TLS with channel binding',
+  },
+  'ldap-ca': {
+    env: 'CF_LDAP_CA',
+    value: 'FILE',
+    fallback: '',
+    help: "authorities that domain controllers' certificates are checked with, PEM",
+  },
   'krb5-config': { env: 'KRB5_CONFIG', value: 'FILE', fallback: '', help: 'realms and KDCs, as MIT Kerberos reads it' },
   keytab: {
     env: 'KRB5_KTNAME',
