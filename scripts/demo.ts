@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { formatCache } from '../src/cli/klist.ts';
+import { formatCache, timeStyle } from '../src/cli/kerberos/klist-format.ts';
 import { type Client, createClient } from '../src/client/index.ts';
 import { readCCache } from '../src/krb5/files/ccache.ts';
 import { startTestDomain, type TestDomain } from '../src/testdomain/index.ts';
@@ -67,7 +67,8 @@ async function waitUntilHealthy(client: Client): Promise<void> {
 
 function showTicket(directory: string): void {
   const path = join(directory, 'krb5cc');
-  const text = formatCache(readCCache(readFileSync(path)), path);
+  const details = { flags: true, etypes: true };
+  const text = formatCache(readCCache(readFileSync(path)), `FILE:${path}`, timeStyle(process.env), details);
   console.log(text.trimEnd().replace(/^/gm, '   | '));
 }
 

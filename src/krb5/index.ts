@@ -24,7 +24,12 @@ export { openCredentials, sealCredentials } from './exchanges/cred.ts';
 export { forwardedTicket, renewTicket, type TgsOptions, tgsExchange, validateTicket } from './exchanges/tgs.ts';
 export { writeFileAtomic } from './files/atomic.ts';
 export { type CCache, readCCache, writeCCache } from './files/ccache.ts';
+export { type CacheCollection, cacheOf, MemoryCaches, openCaches } from './files/ccache-collection.ts';
+export { type ConfigEntry, configEntryOf, isConfigEntry, makeConfigEntry } from './files/ccache-config.ts';
+export type { CacheHandle } from './files/ccache-file.ts';
+export { type CacheName, defaultCacheName, formatCacheName, parseCacheName } from './files/ccache-name.ts';
 export { findKeys, type KeytabEntry, readKeytab, writeKeytab } from './files/keytab.ts';
+export { addEntries, loadKeytab, mergeEntries, removeEntries, saveKeytab } from './files/keytab-edit.ts';
 export {
   type AcceptedContext,
   type AcceptorOptions,
