@@ -1,7 +1,7 @@
 /**
  * An Active-Directory-like domain inside this process: a KDC and an LDAP directory with group managed service accounts
  * whose passwords are derived, and roll, as a domain controller's do. For tests, demonstrations and users' own CI. It
- * is no server for production: nothing is stored, anybody may connect, and there is no PAC in its tickets.
+ * is no server for production: nothing is stored, and anybody may connect.
  */
 import { AdError } from '../errors.ts';
 import { writeKeytab } from '../krb5/files/keytab.ts';

@@ -5,6 +5,7 @@ import { type EncryptedData, EncTicketPart, type KdcReqBody, type PrincipalName,
 import { etype, kdcOption, keyUsage, ticketFlag } from '../../krb5/numbers.ts';
 import type { Account } from '../accounts.ts';
 import type { Directory } from '../directory.ts';
+import { pacAuthorization } from './pac.ts';
 import { Refusal } from './refusal.ts';
 
 export interface KdcContext {
@@ -86,10 +87,24 @@ export interface TicketInit {
   readonly sealWith?: Key | undefined;
 }
 
-/** A Ticket (RFC 4120 5.3) as DER, sealed with the server account's strongest current key. */
+/** A Ticket (RFC 4120 5.3) as DER, with its client's PAC, sealed with the server account's strongest current key. */
 export async function sealTicket(context: KdcContext, init: TicketInit): Promise<Uint8Array> {
+  const { directory } = context;
   const { current, kvno } = init.server.keysAt(context.now());
   const key = init.sealWith ?? (await current.get(init.server.etypes[0]!));
+  const client =
+    init.crealm === directory.realm ? directory.findByUserName(init.cname.nameString.join('/')) : undefined;
+  const kdcKeys = directory.krbtgt.keysAt(context.now()).current;
+  const authorizationData =
+    client &&
+    pacAuthorization({
+      directory,
+      client,
+      name: init.cname.nameString.join('/'),
+      authtime: init.times.authtime,
+      serviceKey: key,
+      kdcKey: await kdcKeys.get(directory.krbtgt.etypes[0]!),
+    });
   const part = toDer(EncTicketPart, {
     flags: init.flags,
     key: { keytype: init.session.etype, keyvalue: init.session.value },
@@ -97,10 +112,11 @@ export async function sealTicket(context: KdcContext, init: TicketInit): Promise
     cname: init.cname,
     transited: { trType: 0, contents: new Uint8Array(0) },
     ...init.times,
+    authorizationData,
   });
   return toDer(Ticket, {
     tktVno: 5,
-    realm: context.directory.realm,
+    realm: directory.realm,
     sname: init.sname,
     encPart: seal(key, keyUsage.KDC_REP_TICKET, part, init.sealWith === undefined ? kvno : undefined),
   });
