@@ -47,10 +47,19 @@ export function dueAt(times: TicketTimes, way: Way, account: string, passwordQue
   if (way.kind === 'fetch') {
     // A little after the date, or every client of the account would ask at once.
     const query = passwordQueryAt === undefined ? Infinity : passwordQueryAt + LAST_RETRY * spreadOf(account);
-    return Math.min(share, query);
+    // Within the last moments before a roll the date is now, again and again.
+    return Math.min(share, Math.max(query, times.starts + LAST_RETRY));
   }
   // Extending ends with `renew until`; a ticket that ends there has been extended for the last time.
   return times.renewUntil > times.ends ? share : undefined;
+}
+
+/**
+ * The soonest that a ticket just renewed is renewed again, ms from then: however short its life, or odd its times, the
+ * servers are not asked without a pause.
+ */
+export function pauseAfter(times: TicketTimes): number {
+  return Math.max(FIRST_RETRY, Math.min(LAST_RETRY, (times.ends - times.starts) / 4));
 }
 
 /** True when a ticket may go along with an older one of its account. */

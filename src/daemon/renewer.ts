@@ -15,7 +15,7 @@ import type { Lease, LeaseStore, StoredTicket } from './leases.ts';
 import type { Log } from './log.ts';
 import type { DaemonMetrics } from './metrics.ts';
 import type { TicketPlan } from './overview.ts';
-import { dueAt, goesAlong, retryDelay, type Way, wayOf } from './renewal-plan.ts';
+import { dueAt, goesAlong, pauseAfter, retryDelay, type Way, wayOf } from './renewal-plan.ts';
 import { type TicketTimes, ticketTimes } from './ticket-times.ts';
 
 /** Leases on disk are looked at this often at least, ms. */
@@ -33,6 +33,7 @@ interface Entry {
   failures: number;
   lastError?: string;
   passwordQueryAt?: number;
+  renewedAt?: number;
 }
 
 interface Due {
@@ -127,7 +128,11 @@ export class Renewer {
       groups.set(key, [...(groups.get(key) ?? []), due]);
     }
     const now = this.#clock();
-    const dueGroups = [...groups.values()].filter((g) => g.some((d) => (d.entry.due ?? Infinity) <= now));
+    // What ends first goes first: should many be out of reach, they take their time.
+    const ends = (group: readonly Due[]): number => Math.min(...group.map((d) => d.times.ends));
+    const dueGroups = [...groups.values()]
+      .filter((g) => g.some((d) => (d.entry.due ?? Infinity) <= now))
+      .sort((a, b) => ends(a) - ends(b));
     await mapLimited(dueGroups, AT_A_TIME, async (group) => {
       if (this.#closing.signal.aborted) return;
       const due = group.filter((d) => (d.entry.due ?? Infinity) <= now || goesAlong(d.times, now));
@@ -166,13 +171,17 @@ export class Renewer {
     const left = ofUser && this.#parts.config?.renewUserTickets === false;
     if (!left && known && known.ends === times.ends && (known.failures > 0 || known.due !== undefined)) return known;
     const account = `${ticket.record.serviceAccountName}@${ticket.record.domainName}`.toLowerCase();
-    const passwordQueryAt = known?.passwordQueryAt;
+    const { passwordQueryAt, renewedAt } = known ?? {};
+    // After a restart nobody knows how old the keys in a keytab are.
+    const unsure = way.kind === 'fetch' && this.#parts.store.policy(ticket.record).keytab ? this.#clock() : undefined;
+    const due = left ? undefined : dueAt(times, way, account, passwordQueryAt ?? unsure);
     const entry: Entry = {
       ends: times.ends,
-      due: left ? undefined : dueAt(times, way, account, passwordQueryAt),
+      due: due === undefined || renewedAt === undefined ? due : Math.max(due, renewedAt + pauseAfter(times)),
       way,
       failures: 0,
       ...(passwordQueryAt !== undefined && { passwordQueryAt }),
+      ...(renewedAt !== undefined && { renewedAt }),
     };
     this.#entries.set(path, entry);
     return entry;
@@ -181,7 +190,7 @@ export class Renewer {
   async #renew(group: readonly Due[], signal: AbortSignal): Promise<void> {
     const first = group[0]!;
     if (first.entry.way.kind === 'extend') {
-      await Promise.all(group.map((due) => this.#extend(due, signal)));
+      await this.#extend(group, signal);
       return;
     }
     const { reader } = first.entry.way;
@@ -199,19 +208,36 @@ export class Renewer {
     }
   }
 
-  /** Extends a ticket-granting ticket whose reader's password is not at hand. */
-  async #extend(due: Due, signal: AbortSignal): Promise<void> {
-    let old: Buffer | undefined;
-    let renewed: Uint8Array | undefined;
+  /**
+   * Extends ticket-granting tickets of one account and one reader, whose password is not at hand: the one that can be
+   * extended longest, for all of them. Where the KDC refuses it, the next one has its turn.
+   */
+  async #extend(group: readonly Due[], signal: AbortSignal): Promise<void> {
+    const left = group.toSorted((a, b) => b.times.renewUntil - a.times.renewUntil);
+    while (left.length > 0) {
+      const best = left[0]!;
+      let old: Buffer | undefined;
+      let renewed: Uint8Array | undefined;
+      try {
+        old = await readFile(best.ticket.ccachePath);
+        renewed = await this.#parts.engine.renew(old, signal);
+        for (const due of left.splice(0)) await this.#put(due, renewed);
+      } catch (e) {
+        // What is no answer of a KDC is the same for all.
+        const all = isAdError(e, 'UNREACHABLE', 'TIMEOUT', 'ABORTED');
+        for (const due of left.splice(0, all ? left.length : 1)) this.#failed(due, e);
+      } finally {
+        wipe(old, renewed);
+      }
+    }
+  }
+
+  async #put(due: Due, ccache: Uint8Array): Promise<void> {
     try {
-      old = await readFile(due.ticket.ccachePath);
-      renewed = await this.#parts.engine.renew(old, signal);
-      await this.#parts.store.replace(due.lease.id, due.ticket, renewed);
+      await this.#parts.store.replace(due.lease.id, due.ticket, ccache);
       this.#done(due);
     } catch (e) {
       this.#failed(due, e);
-    } finally {
-      wipe(old, renewed);
     }
   }
 
@@ -219,7 +245,7 @@ export class Renewer {
     this.#parts.metrics?.renewals.add({ result: 'ok' });
     this.#parts.log.info('ticket renewed', { lease: due.lease.id, account: due.ticket.record.serviceAccountName });
     // The next look reads the new times.
-    const entry: Entry = { ends: 0, due: undefined, way: due.entry.way, failures: 0 };
+    const entry: Entry = { ends: 0, due: undefined, way: due.entry.way, failures: 0, renewedAt: this.#clock() };
     this.#entries.set(due.ticket.ccachePath, {
       ...entry,
       ...(passwordQueryAt !== undefined && { passwordQueryAt }),
@@ -250,9 +276,12 @@ export class Renewer {
   }
 }
 
-/** Tickets that one search and one login can serve: same reader, same account. Extended tickets stand alone. */
+/** Tickets that one search and one login, or one extension, can serve: same reader, same account, same source. */
 function groupOf({ ticket, entry }: Due): string {
-  const { record } = ticket;
-  if (entry.way.kind === 'extend') return `extend ${ticket.ccachePath}`;
-  return `fetch ${record.domainlessUser} ${`${record.serviceAccountName}@${record.domainName}`.toLowerCase()}`;
+  const { domainlessUser, serviceAccountName, domainName, credspecInfo } = ticket.record;
+  const account = `${serviceAccountName}@${domainName}`.toLowerCase();
+  // Users' names know no case, secrets' do.
+  const { kind } = entry.way;
+  const reader = kind === 'extend' ? domainlessUser.toLowerCase() : domainlessUser;
+  return JSON.stringify([kind, reader, account, credspecInfo.split('#', 1)[0]]);
 }

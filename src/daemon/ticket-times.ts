@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { wipe } from '../bytes.ts';
 
-/** Milliseconds since 1970; `renewUntil` is 0 for a ticket that cannot be renewed. */
+/** Milliseconds since 1970 by this machine's clock; `renewUntil` is 0 for a ticket that cannot be renewed. */
 export interface TicketTimes {
   readonly starts: number;
   readonly ends: number;
@@ -25,9 +25,11 @@ export async function ticketTimes(path: string): Promise<TicketTimes> {
   const tickets = cache.credentials.filter((c) => !isConfigEntry(c));
   const last = tickets.toSorted((a, b) => b.endtime.getTime() - a.endtime.getTime())[0];
   if (!last) throw new Error('the cache holds no ticket');
+  // Tickets have the KDC's time, and the cache how far that is from ours.
+  const ours = (time: Date): number => time.getTime() - (cache.kdcOffset?.seconds ?? 0) * 1000;
   return {
-    starts: (last.starttime ?? last.authtime).getTime(),
-    ends: last.endtime.getTime(),
-    renewUntil: last.renewTill?.getTime() ?? 0,
+    starts: ours(last.starttime ?? last.authtime),
+    ends: ours(last.endtime),
+    renewUntil: last.renewTill ? ours(last.renewTill) : 0,
   };
 }

@@ -4,7 +4,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { renderMetrics } from '../../src/daemon/metrics.ts';
-import { dueAt, retryDelay, wayOf } from '../../src/daemon/renewal-plan.ts';
+import { dueAt, pauseAfter, retryDelay, wayOf } from '../../src/daemon/renewal-plan.ts';
 import { ticketTimes } from '../../src/daemon/ticket-times.ts';
 import { HOUR, MINUTE, machine, world } from './world.ts';
 
@@ -89,6 +89,19 @@ describe('tickets read by the machine', () => {
     assert.ok((await left(path!)) > 9 * HOUR);
   });
 
+  test('are renewed by their own clock where the KDC has another time', async (t) => {
+    const { time, domain, renewer, actions, add, left } = await world(t);
+    domain.setFaults({ clockOffsetMs: -12 * HOUR });
+    const [path] = await add(machine, 'WebApp01');
+    assert.equal(await left(path!), 10 * HOUR);
+    renewer.start(actions);
+    const before = domain.stats.as;
+    await time.pass(4 * HOUR);
+    assert.equal(domain.stats.as, before, 'to a clock that runs ahead it does not look expired');
+    await time.pass(2 * HOUR);
+    assert.ok((await left(path!)) > 8 * HOUR);
+  });
+
   test('that are no tickets at all are replaced', async (t) => {
     const { time, renewer, actions, add, left } = await world(t);
     const [path] = await add(machine, 'WebApp01');
@@ -116,6 +129,41 @@ describe('tickets read by a user whose password is gone', () => {
     assert.deepEqual(await actions.renew(user, AbortSignal.timeout(10_000)), [path]);
     await time.pass(6 * HOUR);
     assert.ok((await left(path!)) > 8 * HOUR);
+  });
+
+  test('of one account cost one exchange, and all get the one that lasts longest', async (t) => {
+    const { time, domain, renewer, actions, add, user, left } = await world(t, { renewableSeconds: 24 * 3600 });
+    const paths: string[] = [];
+    for (let i = 0; i < 4; i++) {
+      paths.push(...(await add(user, 'WebApp01')));
+      time.now += 60_000;
+    }
+    renewer.start(actions);
+    const before = { ...domain.stats };
+    await time.pass(6 * HOUR);
+    assert.deepEqual([domain.stats.tgs - before.tgs, domain.stats.as - before.as], [1, 0]);
+    for (const path of paths) assert.ok((await left(path)) > 9 * HOUR);
+    const ends = await Promise.all(paths.map(async (path) => (await ticketTimes(path)).renewUntil));
+    assert.equal(new Set(ends).size, 1);
+  });
+
+  test('are extended one by one where the KDC refuses the one that lasts longest', async (t) => {
+    const { time, domain, renewer, actions, add, user, left } = await world(t);
+    const [first] = await add(user, 'WebApp01');
+    time.now += 60_000;
+    const [second] = await add(user, 'WebApp01');
+    let refused = false;
+    domain.setFaults({
+      rewriteKdcReply: (reply) => {
+        const forge = !refused;
+        refused = true;
+        return forge ? reply.subarray(0, -1) : reply;
+      },
+    });
+    renewer.start(actions);
+    await time.pass(6 * HOUR);
+    assert.ok((await left(first!)) > 8 * HOUR);
+    assert.ok((await left(second!)) > 8 * HOUR, 'tried again, alone');
   });
 
   test('keep what the cache says about the realm', async (t) => {
@@ -155,6 +203,15 @@ describe('the plan', () => {
     const due = Array.from({ length: 100 }, (_, i) => dueAt(times, wayOf(record), `app${i}@d`)!);
     assert.ok(due.every((d) => d >= 50 && d < 60));
     assert.ok(Math.max(...due) - Math.min(...due) > 8);
+  });
+
+  test('never asks without a pause, whatever the times of a ticket', () => {
+    const fetched = wayOf(record);
+    const times = { starts: 1000, ends: 1000 + 10 * HOUR, renewUntil: 0 };
+    assert.equal(dueAt(times, fetched, 'a', times.starts), 61_000, 'the date of a password is now, just before a roll');
+    assert.equal(pauseAfter(times), MINUTE);
+    assert.equal(pauseAfter({ starts: 0, ends: 80_000, renewUntil: 0 }), 20_000);
+    assert.equal(pauseAfter({ starts: 0, ends: -1, renewUntil: 0 }), 5000);
   });
 
   test('backs off to once a minute', () => {
