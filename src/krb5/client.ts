@@ -7,7 +7,7 @@ import { hex, wipe } from '../bytes.ts';
 import { AdError } from '../errors.ts';
 import { type Krb5Config, realmOfHost, realmPath } from './config.ts';
 import type { Credentials } from './credentials.ts';
-import { asExchange, INITIAL_OPTIONS } from './exchanges/as.ts';
+import { type AsOptions, asExchange, INITIAL_OPTIONS } from './exchanges/as.ts';
 import { type ContextOptions, type ExchangeContext, exchangeContext, hasFlag, kdcNow } from './exchanges/context.ts';
 import { CHANGE_SERVICE, changePassword } from './exchanges/kpasswd.ts';
 import { s4uProxy, s4uSelf } from './exchanges/s4u.ts';
@@ -27,6 +27,11 @@ export interface KrbClientOptions extends ContextOptions {
   readonly tickets?: readonly Credentials[];
   /** Where hosts and realms belong: `[domain_realm]` and `[capaths]`. Without it realms form a tree by their names. */
   readonly config?: Pick<Krb5Config, 'settings' | 'domainRealm'>;
+  /**
+   * Armors the exchanges with the client's own KDC (FAST, RFC 6113): a client whose tickets they go under, usually the
+   * machine's, which the caller keeps and closes; or its ticket-granting ticket. A KDC that answers without is refused.
+   */
+  readonly armor?: KrbClient | Credentials;
   /** False: no ticket of this client can be forwarded. */
   readonly forwardable?: boolean;
   /** True: `ticket` may be given addresses. */
@@ -89,12 +94,23 @@ export class KrbClient {
   }
 
   async #login(signal: AbortSignal): Promise<Credentials> {
-    const { secret, forwardable, proxiable } = this.#options;
+    const { forwardable, proxiable } = this.#options;
     const kdcOptions =
       (INITIAL_OPTIONS & ~(forwardable === false ? kdcOption.FORWARDABLE : 0)) | (proxiable ? kdcOption.PROXIABLE : 0);
-    const tgt = await asExchange(this.#context, { client: this.client, secret, kdcOptions, signal });
+    const tgt = await asExchange(this.#context, { ...this.#proof(), kdcOptions, signal });
     this.#client = tgt.client;
     return this.#store(formatPrincipal(krbtgt(tgt.client.realm)), tgt);
+  }
+
+  #proof(): Pick<AsOptions, 'client' | 'secret' | 'armor'> {
+    const { secret, armor } = this.#options;
+    const { client } = this;
+    if (!armor) return { client, secret };
+    return {
+      client,
+      secret,
+      armor: async (realm, signal) => (armor instanceof KrbClient ? armor.tgtOf(realm, signal) : armor),
+    };
   }
 
   /**
@@ -139,8 +155,13 @@ export class KrbClient {
       realmOfHost: config && ((host) => realmOfHost(config, host)),
       held: (realm) => this.#heldTgt(realm),
       keep: (tgt) => this.#store(formatPrincipal(tgt.server), tgt),
+      armored: this.#armored,
       signal,
     };
+  }
+
+  get #armored(): boolean {
+    return this.#options.armor !== undefined;
   }
 
   #heldTgt(realm: string): Credentials | undefined {
@@ -153,7 +174,7 @@ export class KrbClient {
   /** Extends the ticket-granting ticket. @throws as `tgsExchange`, INVALID_ARGUMENT when it is not renewable */
   async renew(signal?: AbortSignal): Promise<Credentials> {
     const tgt = await this.login(signal);
-    return this.#store(formatPrincipal(tgt.server), await renewTicket(this.#context, tgt, signal));
+    return this.#store(formatPrincipal(tgt.server), await renewTicket(this.#context, tgt, signal, this.#armored));
   }
 
   /**
@@ -161,7 +182,7 @@ export class KrbClient {
    * @throws as `tgsExchange`, INVALID_ARGUMENT when it is valid already
    */
   async validate(tgt: Credentials, signal?: AbortSignal): Promise<Credentials> {
-    return this.#store(formatPrincipal(tgt.server), await validateTicket(this.#context, tgt, signal));
+    return this.#store(formatPrincipal(tgt.server), await validateTicket(this.#context, tgt, signal, this.#armored));
   }
 
   /**
@@ -171,7 +192,7 @@ export class KrbClient {
    * @throws as `tgsExchange`, INVALID_ARGUMENT when the ticket-granting ticket may not be forwarded
    */
   async forward(options: { readonly forwardable?: boolean; readonly signal?: AbortSignal } = {}): Promise<Credentials> {
-    return forwardedTicket(this.#context, await this.login(options.signal), options);
+    return forwardedTicket(this.#context, await this.login(options.signal), { ...options, armored: this.#armored });
   }
 
   /**
@@ -180,7 +201,7 @@ export class KrbClient {
    * @throws as `s4uSelf`
    */
   async s4u2self(user: Principal, signal?: AbortSignal): Promise<Credentials> {
-    return s4uSelf(this.#context, { tgt: await this.login(signal), user, signal });
+    return s4uSelf(this.#context, { tgt: await this.login(signal), user, armored: this.#armored, signal });
   }
 
   /**
@@ -190,7 +211,7 @@ export class KrbClient {
    * @throws as `s4uProxy`
    */
   async s4u2proxy(evidence: Credentials, server: Principal, signal?: AbortSignal): Promise<Credentials> {
-    return s4uProxy(this.#context, { tgt: await this.login(signal), evidence, server, signal });
+    return s4uProxy(this.#context, { tgt: await this.login(signal), evidence, server, armored: this.#armored, signal });
   }
 
   /**
@@ -224,7 +245,7 @@ export class KrbClient {
     const server = principal(realm, ...CHANGE_SERVICE);
     const { secret } = this.#options;
     const initial = realm === this.client.realm && secret.etypes.length > 0;
-    const options = { client: this.client, secret, server, kdcOptions: kdcOption.CANONICALIZE, signal };
+    const options = { ...this.#proof(), server, kdcOptions: kdcOption.CANONICALIZE, signal };
     const ticket = initial
       ? await asExchange(this.#context, options)
       : await serviceTicket(await this.#walk(signal ?? this.#closing.signal), server);

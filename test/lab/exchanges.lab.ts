@@ -195,6 +195,61 @@ describe('exchanges with the domain', { skip: status.available ? false : status.
       assert.rejects(middle.s4u2self(principal(lab.realm, 'nobody')), { code: 'UNKNOWN_PRINCIPAL' }));
   });
 
+  describe('armor', () => {
+    /** HOST1 with the keytab it has. */
+    async function machine(): Promise<KrbClient> {
+      const entries = readKeytab(await readFile(lab.host1.keytab));
+      const secret = new KeySecret(entries.filter((e) => e.key.etype === 18).map((e) => e.key));
+      clients.push(new KrbClient({ transport, client: principal(lab.realm, lab.host1.name), secret }));
+      return clients.at(-1)!;
+    }
+    const armored = async (user: LabUser, password = user.password) =>
+      clientOf(principal(lab.realm, user.name), password, { armor: await machine() });
+
+    test('of a machine carries a login and the requests after it', async () => {
+      const alice = await armored(lab.alice);
+      const ticket = await alice.ticket(service(lab.backs[0]!.host));
+      assert.equal(clientIn(ticket, lab.backs[0]!.name), lab.alice.principal);
+      await alice.renew();
+      await alice.forward();
+    });
+
+    test('carries the refusal of a wrong password', async () => {
+      await assert.rejects((await armored(lab.alice, 'wrong')).login(), { code: 'WRONG_PASSWORD' });
+    });
+
+    test('carries the refusal of accounts that cannot log on', async () => {
+      for (const user of lab.brokenReaders) {
+        const code = /password|change/.test(user.state!) ? 'PASSWORD_EXPIRED' : 'ACCOUNT_DISABLED';
+        await assert.rejects((await armored(user)).login(), { code }, user.name);
+      }
+    });
+
+    test('carries a change of password', async () => {
+      const password = `Test-Only-${Math.random().toString(36).slice(2)}-9`;
+      const admin = clientOf(principal(lab.realm, lab.administrator.name), lab.administrator.password, {
+        armor: await machine(),
+      });
+      await admin.setPassword(principal(lab.realm, lab.changes.name), utf8(password));
+      await as(lab.changes, password).login();
+    });
+
+    test('carries S4U2Self and S4U2Proxy', async () => {
+      const own = await middle.login();
+      const gmsa = new KrbClient({
+        transport,
+        client: own.client,
+        secret: new KeySecret([]),
+        tickets: [{ ...own, key: { ...own.key, value: Uint8Array.from(own.key.value) } }],
+        armor: await machine(),
+      });
+      clients.push(gmsa);
+      const evidence = await gmsa.s4u2self(principal(lab.realm, lab.alice.name));
+      const ticket = await gmsa.s4u2proxy(evidence, service(lab.backs[0]!.host));
+      assert.equal(clientIn(ticket, lab.backs[0]!.name), lab.alice.principal);
+    });
+  });
+
   describe('other tickets', () => {
     test("a forwarded ticket-granting ticket is used by MIT's kvno", async () => {
       const forwarded = await as(lab.alice).forward();

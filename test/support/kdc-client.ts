@@ -30,7 +30,7 @@ export function realmsTransport(
   return new NetworkTransport({ resolver, locator, kdcs });
 }
 
-export interface TestClientOptions extends Partial<ContextOptions>, Pick<KrbClientOptions, 'config'> {
+export interface TestClientOptions extends Partial<ContextOptions>, Pick<KrbClientOptions, 'config' | 'armor'> {
   readonly port: number;
   readonly realm: string;
   readonly name: string;

@@ -4,28 +4,19 @@
  * only permitted etypes are used, iteration counts are bounded, and a new clock is kept only once a sealed reply agreed.
  */
 import { fromDer, toDer } from '../../asn1.ts';
-import { wipe } from '../../bytes.ts';
-import { AdError, isAdError } from '../../errors.ts';
+import { AdError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
-import { etypeName, type Key } from '../crypto/index.ts';
-import {
-  AsRep,
-  AsReq,
-  EncAsRepPart,
-  type KdcRep,
-  KdcReqBody,
-  KrbError,
-  type PaData,
-  PaPacRequest,
-  toPrincipalName,
-} from '../messages.ts';
-import { kdcOption, keyUsage, krbError, msgType, paType } from '../numbers.ts';
+import type { Key } from '../crypto/index.ts';
+import { AsReq, KdcReqBody, KrbError, type PaData, PaPacRequest, toPrincipalName } from '../messages.ts';
+import { kdcOption, krbError, msgType, paType } from '../numbers.ts';
 import { formatPrincipal, krbtgt, type Principal } from '../principal.ts';
 import type { KeyHint, Secret } from '../secret.ts';
+import { openReply } from './as-reply.ts';
 import { type ExchangeContext, hasFlag, kdcNow, newNonce } from './context.ts';
 import { krbErrorToAdError, methodData } from './errors.ts';
-import { encryptedTimestamp, hintFrom, noKey, offeredEtypes, sameKey } from './preauth.ts';
-import { believableOffset, verifyEncPaRep, verifyReply } from './verify.ts';
+import { Fast } from './fast.ts';
+import { encryptedChallenge, encryptedTimestamp, hintFrom, noKey, offeredEtypes, sameKey } from './preauth.ts';
+import { believableOffset } from './verify.ts';
 
 export interface AsOptions {
   readonly client: Principal;
@@ -36,6 +27,11 @@ export interface AsOptions {
   readonly kdcOptions?: number;
   /** A ticket for later (postdated): whole seconds; it is to be validated then (RFC 4120 2.4). */
   readonly from?: Date;
+  /**
+   * A ticket-granting ticket of the realm that is asked, somebody else's for instance the machine's, to armor the
+   * exchange with (FAST). With it, a KDC that does not answer in armor is refused.
+   */
+  readonly armor?: (realm: string, signal?: AbortSignal) => Promise<Credentials>;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -85,23 +81,48 @@ async function askRealm(
     hintIsKdcs: false,
     clockTried: false,
     refused: undefined,
+    cookie: undefined,
   };
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const request = await buildRequest(trial, options, etypes, state.hint);
-    const { message, server } = await trial.transport.exchange(client.realm, request.message, options.signal);
-    if (message[0] === 0x60 + msgType.ERROR) {
-      const error = fromDer(KrbError, message);
-      const referredTo = clientReferral(error, request.body);
-      if (referredTo !== undefined) return { referredTo };
-      await adjust(trial, options, etypes, state, error, server);
-    } else {
-      const { credentials, hint } = await openReply(trial, options, etypes, request, message, server, state.hint);
-      secret.remembered = hint;
-      context.timeOffset = trial.timeOffset;
-      return credentials;
+    const request = await buildRequest(trial, options, etypes, state);
+    try {
+      const { message, server } = await trial.transport.exchange(client.realm, request.message, options.signal);
+      if (message[0] === 0x60 + msgType.ERROR) {
+        const told = whatIsTold(fromDer(KrbError, message), request, server);
+        const referredTo = told.trusted && clientReferral(told.error, request.body);
+        if (referredTo) return { referredTo };
+        await adjust(trial, options, etypes, state, told, server);
+      } else {
+        const opened = await openReply(
+          trial,
+          { ...request, client, secret, etypes, used: state.hint },
+          message,
+          server,
+        );
+        secret.remembered = opened.hint;
+        context.timeOffset = trial.timeOffset;
+        return opened.credentials;
+      }
+    } finally {
+      request.fast?.destroy();
     }
   }
   throw new AdError('KDC_ERROR', `the KDC of ${client.realm} asks for pre-authentication again and again`);
+}
+
+/** An error and its hints. */
+interface Told {
+  readonly error: KrbError;
+  readonly padata: readonly PaData[];
+  /** False for what came without armor to a request in armor: it may end the exchange, but not steer it. */
+  readonly trusted: boolean;
+}
+
+/** In armor the error is the one inside the tunnel (RFC 6113 5.4.4). */
+function whatIsTold(error: KrbError, { fast, body }: Request, server: string): Told {
+  if (!fast) return { error, padata: methodData(error), trusted: true };
+  const inner = fast.openError(error, body.nonce, server);
+  return inner ? { ...inner, trusted: true } : { error, padata: [], trusted: false };
 }
 
 /**
@@ -124,18 +145,21 @@ interface Attempt {
   clockTried: boolean;
   /** The key the KDC did not accept, and its words. */
   refused: { readonly key: Key | undefined; readonly error: AdError } | undefined;
+  /** PA-FX-COOKIE of the last error, which goes back as it came (RFC 6113 5.2). */
+  cookie: PaData | undefined;
 }
 
 interface Request {
   readonly message: Uint8Array;
   readonly body: KdcReqBody;
+  readonly fast: Fast | undefined;
 }
 
 async function buildRequest(
   context: ExchangeContext,
   options: AsOptions,
   etypes: readonly number[],
-  hint: KeyHint | undefined,
+  { hint, cookie }: Attempt,
 ): Promise<Request> {
   const now = kdcNow(context);
   const postdated = options.from ? kdcOption.POSTDATED | kdcOption.ALLOW_POSTDATE : 0;
@@ -157,13 +181,15 @@ async function buildRequest(
     { padataType: paType.PAC_REQUEST, padataValue: toDer(PaPacRequest, { includePac: true }) },
     { padataType: paType.REQ_ENC_PA_REP, padataValue: new Uint8Array(0) },
   ];
-  if (hint) {
-    const key = await options.secret.key(hint);
-    if (!key) throw noKey(options.client, options.secret, [hint.etype]);
-    padata.unshift(encryptedTimestamp(context, key));
-  }
+  const key = hint && (await options.secret.key(hint));
+  if (hint && !key) throw noKey(options.client, options.secret, [hint.etype]);
   const reqBody = toDer(KdcReqBody, body);
-  return { message: toDer(AsReq, { pvno: 5, msgType: msgType.AS_REQ, padata, reqBody }), body };
+  const armor = await options.armor?.(options.client.realm, options.signal);
+  const fast = armor && Fast.with(context, armor);
+  if (key) padata.unshift(fast ? encryptedChallenge(context, fast, key) : encryptedTimestamp(context, key));
+  if (cookie) padata.push(cookie);
+  const outer = fast ? [fast.request(padata, reqBody, reqBody)] : padata;
+  return { message: toDer(AsReq, { pvno: 5, msgType: msgType.AS_REQ, padata: outer, reqBody }), body, fast };
 }
 
 /** Learns from a KRB-ERROR what the next request needs, or throws what it means. */
@@ -172,15 +198,18 @@ async function adjust(
   options: AsOptions,
   etypes: readonly number[],
   state: Attempt,
-  error: KrbError,
+  { error, padata, trusted }: Told,
   server: string,
 ): Promise<void> {
   const asked = { what: `the login of ${formatPrincipal(options.client)}`, realm: options.client.realm, server };
-  const hint = hintFrom(methodData(error), etypes);
+  const hint = hintFrom(padata, etypes);
+  state.cookie = padata.find((p) => p.padataType === paType.FX_COOKIE);
+  if (!trusted && error.errorCode !== krbError.KRB_AP_ERR_SKEW)
+    throw notArmored(krbErrorToAdError(error, asked), server);
   switch (error.errorCode) {
     case krbError.KDC_ERR_PREAUTH_REQUIRED: {
       if (state.hintIsKdcs) throw krbErrorToAdError(error, asked);
-      if (!hint) throw noKey(options.client, options.secret, offeredEtypes(methodData(error)));
+      if (!hint) throw noKey(options.client, options.secret, offeredEtypes(padata));
       // The salt was asked for after a refusal: if it makes the same key, the password is wrong.
       if (state.refused && (await sameKey(options.secret, hint, state.refused.key))) throw state.refused.error;
       state.hint = hint;
@@ -217,65 +246,14 @@ function adoptClock(context: ExchangeContext, state: Attempt, error: KrbError, s
   context.timeOffset = believableOffset(context, error.stime.getTime(), server);
 }
 
-async function openReply(
-  context: ExchangeContext,
-  options: AsOptions,
-  etypes: readonly number[],
-  request: Request,
-  message: Uint8Array,
-  server: string,
-  used: KeyHint | undefined,
-): Promise<{ credentials: Credentials; hint: KeyHint }> {
-  const rep = fromDer(AsRep, message);
-  if (rep.pvno !== 5 || rep.msgType !== msgType.AS_REP) {
-    throw new AdError('REPLY_REJECTED', `${server} answered an AS-REQ with message type ${rep.msgType}`);
-  }
-  const hint = replyHint(rep, etypes, used, server);
-  const key = await options.secret.key(hint);
-  if (!key) throw noKey(options.client, options.secret, [hint.etype]);
-  let clear: Uint8Array;
-  try {
-    clear = key.decrypt(keyUsage.AS_REP_ENC_PART, rep.encPart.cipher);
-  } catch (e) {
-    if (!isAdError(e, 'INTEGRITY')) throw e;
-    throw new AdError(
-      'WRONG_PASSWORD',
-      `the reply of KDC ${server} does not open with the key of ${formatPrincipal(options.client)}: wrong password or key`,
-      { server, etype: hint.etype, kvno: rep.encPart.kvno },
-      e,
-    );
-  }
-  try {
-    const part = fromDer(EncAsRepPart, clear);
-    verifyEncPaRep(part, key, request.message, server);
-    const credentials = verifyReply(context, {
-      kind: 'AS',
-      body: request.body,
-      client: options.client,
-      rep,
-      part,
-      server,
-    });
-    return { credentials, hint };
-  } finally {
-    wipe(clear);
-  }
-}
-
-/**
- * Which key opens the reply: that of its etype, with the salt the reply names in ETYPE-INFO2 ("sent ... in the AS-REP",
- * RFC 4120 5.2.7.5) or else the salt already used.
- */
-function replyHint(rep: KdcRep, etypes: readonly number[], used: KeyHint | undefined, server: string): KeyHint {
-  const { etype } = rep.encPart;
-  if (!etypes.includes(etype)) {
-    throw new AdError('ETYPE', `KDC ${server} sealed its reply with ${etypeName(etype)}, which was not asked for`, {
-      server,
-      etype,
-    });
-  }
-  if (used?.etype === etype) return used;
-  return hintFrom(rep.padata ?? [], [etype]) ?? { etype, salt: undefined, params: undefined };
+/** Whoever is on the wire can say this, or the KDC does no FAST: either way nothing goes out without armor. */
+function notArmored(error: AdError, server: string): AdError {
+  return new AdError(
+    error.code,
+    `${error.message} (not in armor, though the request was)`,
+    { ...error.details, server },
+    error,
+  );
 }
 
 /** KerberosTime has no fractions; a reply is compared with what was sent. */

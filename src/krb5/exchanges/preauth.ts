@@ -11,6 +11,7 @@ import { keyUsage, paType } from '../numbers.ts';
 import { formatPrincipal, type Principal } from '../principal.ts';
 import type { KeyHint, Secret } from '../secret.ts';
 import { type ExchangeContext, newStamp } from './context.ts';
+import type { Fast } from './fast.ts';
 
 /** PA-ENC-TIMESTAMP, RFC 4120 5.2.7.2. */
 export function encryptedTimestamp(context: ExchangeContext, key: Key): PaData {
@@ -18,8 +19,13 @@ export function encryptedTimestamp(context: ExchangeContext, key: Key): PaData {
   return { padataType: paType.ENC_TIMESTAMP, padataValue };
 }
 
+/** PA-ENCRYPTED-CHALLENGE, RFC 6113 5.4.6: the timestamp of armored requests. */
+export function encryptedChallenge(context: ExchangeContext, fast: Fast, key: Key): PaData {
+  return fast.challenge(key, (challengeKey, usage) => sealedTime(context, challengeKey, usage));
+}
+
 /** The KDC's time, sealed: EncryptedData of a PA-ENC-TS-ENC. */
-export function sealedTime(context: ExchangeContext, key: Key, usage: number): Uint8Array {
+function sealedTime(context: ExchangeContext, key: Key, usage: number): Uint8Array {
   const { seconds, microseconds } = newStamp(context);
   const clear = toDer(PaEncTsEnc, { patimestamp: seconds, pausec: microseconds });
   return toDer(EncryptedData, { etype: key.etype, cipher: key.encrypt(usage, clear) });

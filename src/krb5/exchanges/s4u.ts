@@ -27,6 +27,8 @@ export interface S4uSelfOptions {
   readonly tgt: Credentials;
   /** The user, of the service's own realm. */
   readonly user: Principal;
+  /** As in `TgsOptions`. */
+  readonly armored?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -36,7 +38,7 @@ export interface S4uSelfOptions {
  * @throws as `tgsExchange`; REPLY_REJECTED when it is for another user; INVALID_ARGUMENT for a user of another realm
  */
 export async function s4uSelf(context: ExchangeContext, options: S4uSelfOptions): Promise<Credentials> {
-  const { tgt, user, signal } = options;
+  const { tgt, user, armored = false, signal } = options;
   if (user.realm.toLowerCase() !== tgt.client.realm.toLowerCase()) {
     throw new AdError('INVALID_ARGUMENT', `${formatPrincipal(user)} is not of the realm ${tgt.client.realm}`);
   }
@@ -48,12 +50,13 @@ export async function s4uSelf(context: ExchangeContext, options: S4uSelfOptions)
       client: user,
       // What the user is called is the KDC's word then, which `check` wants to have sealed.
       mayRename: true,
-      check: (rep, _, keys, server) => checkSelf(rep, user, sent!, keys, server),
+      check: (rep, padata, keys, server) => checkSelf(rep, padata, user, sent!, keys, server),
     },
     padata: (keys) => {
       sent = userId(user, keys);
       return [s4uX509User(sent, keys.subkey), forUser(user, keys.sessionKey)];
     },
+    armored,
     signal,
   });
 }
@@ -64,6 +67,8 @@ export interface S4uProxyOptions {
   /** A ticket for the service in the user's name: from the user, or from `s4uSelf`. */
   readonly evidence: Credentials;
   readonly server: Principal;
+  /** As in `TgsOptions`. */
+  readonly armored?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -73,7 +78,7 @@ export interface S4uProxyOptions {
  * @throws as `tgsExchange`; INVALID_ARGUMENT when the ticket-granting ticket is not forwardable
  */
 export async function s4uProxy(context: ExchangeContext, options: S4uProxyOptions): Promise<Credentials> {
-  const { tgt, evidence, server, signal } = options;
+  const { tgt, evidence, server, armored = false, signal } = options;
   if (!hasFlag(tgt.flags, ticketFlag.FORWARDABLE)) {
     throw new AdError('INVALID_ARGUMENT', `the ticket of ${formatPrincipal(tgt.client)} is not forwardable`);
   }
@@ -85,6 +90,7 @@ export async function s4uProxy(context: ExchangeContext, options: S4uProxyOption
     additionalTicket: evidence.ticket,
     subject: { client: evidence.client },
     padata: () => [{ padataType: paType.PAC_OPTIONS, padataValue: toDer(PaPacOptions, { flags }) }],
+    armored,
     signal,
   });
   if (isKrbtgt(got.server) && !isKrbtgt(server)) {
@@ -128,8 +134,15 @@ function s4uX509User(id: Uint8Array, subkey: Key): PaData {
   return { padataType: paType.S4U_X509_USER, padataValue: toDer(PaS4uX509User, { userId: id, checksum }) };
 }
 
-function checkSelf(rep: KdcRep, user: Principal, sent: Uint8Array, keys: TgsRequestKeys, server: string): void {
-  const pa = rep.padata?.find((p) => p.padataType === paType.S4U_X509_USER);
+function checkSelf(
+  rep: KdcRep,
+  padata: readonly PaData[],
+  user: Principal,
+  sent: Uint8Array,
+  keys: TgsRequestKeys,
+  server: string,
+): void {
+  const pa = padata.find((p) => p.padataType === paType.S4U_X509_USER);
   const answer = pa && fromDer(PaS4uX509User, pa.padataValue);
   verifyS4uReply({ rep, user, answer, asked: fromDer(S4uUserId, sent), subkey: keys.subkey, server });
 }

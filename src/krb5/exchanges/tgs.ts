@@ -5,7 +5,6 @@ import { AdError, isAdError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
 import { etypeName, Key, profileOf } from '../crypto/index.ts';
 import {
-  type EncKdcRepPart,
   EncTgsRepPart,
   type HostAddress,
   type KdcRep,
@@ -22,7 +21,8 @@ import { buildApReq } from './ap.ts';
 import { wholeSeconds } from './as.ts';
 import { type ExchangeContext, hasFlag, kdcNow, newNonce, newStamp } from './context.ts';
 import { krbErrorToAdError } from './errors.ts';
-import { believableOffset, replyUsage, verifyReply } from './verify.ts';
+import { Fast, strengthened } from './fast.ts';
+import { believableOffset, replyUsage, verifyFastReply, verifyReply } from './verify.ts';
 
 export interface TgsOptions {
   /** A ticket for the ticket-granting service of the realm that is asked. */
@@ -40,6 +40,8 @@ export interface TgsOptions {
   readonly padata?: (request: TgsRequestKeys) => readonly PaData[];
   /** Whom the ticket names when it is not the client of `tgt` (S4U). */
   readonly subject?: Subject;
+  /** True: in FAST, under the armor of the request's own keys; a KDC that answers without is refused. */
+  readonly armored?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -52,8 +54,8 @@ export interface TgsRequestKeys {
 
 export interface Subject {
   readonly client: Principal;
-  /** Looks at a reply that passed all other checks. @throws AdError REPLY_REJECTED */
-  readonly check?: (reply: KdcRep, part: EncKdcRepPart, request: TgsRequestKeys, server: string) => void;
+  /** Looks at a reply that passed all other checks, and what came with it. @throws AdError REPLY_REJECTED */
+  readonly check?: (reply: KdcRep, padata: readonly PaData[], request: TgsRequestKeys, server: string) => void;
   /** True where the KDC may answer with the account's own name for the one asked. */
   readonly mayRename?: boolean;
 }
@@ -88,11 +90,12 @@ export async function renewTicket(
   context: ExchangeContext,
   tgt: Credentials,
   signal?: AbortSignal,
+  armored = false,
 ): Promise<Credentials> {
   if (!hasFlag(tgt.flags, ticketFlag.RENEWABLE)) {
     throw new AdError('INVALID_ARGUMENT', `the ticket of ${formatPrincipal(tgt.client)} is not renewable`);
   }
-  return tgsExchange(context, { tgt, server: tgt.server, kdcOptions: kdcOption.RENEW, signal });
+  return tgsExchange(context, { tgt, server: tgt.server, kdcOptions: kdcOption.RENEW, armored, signal });
 }
 
 /** Has the KDC declare a postdated ticket-granting ticket valid, once its time has come (RFC 4120 2.4). */
@@ -100,25 +103,26 @@ export async function validateTicket(
   context: ExchangeContext,
   tgt: Credentials,
   signal?: AbortSignal,
+  armored = false,
 ): Promise<Credentials> {
   if (!hasFlag(tgt.flags, ticketFlag.INVALID)) {
     throw new AdError('INVALID_ARGUMENT', `the ticket of ${formatPrincipal(tgt.client)} is valid already`);
   }
-  return tgsExchange(context, { tgt, server: tgt.server, kdcOptions: kdcOption.VALIDATE, signal });
+  return tgsExchange(context, { tgt, server: tgt.server, kdcOptions: kdcOption.VALIDATE, armored, signal });
 }
 
 /** A ticket-granting ticket to hand to another host (RFC 4120 2.6): good from there, with a session key of its own. */
 export async function forwardedTicket(
   context: ExchangeContext,
   tgt: Credentials,
-  options: { readonly forwardable?: boolean; readonly signal?: AbortSignal | undefined } = {},
+  options: Pick<TgsOptions, 'armored' | 'signal'> & { readonly forwardable?: boolean } = {},
 ): Promise<Credentials> {
   if (!hasFlag(tgt.flags, ticketFlag.FORWARDABLE)) {
     throw new AdError('INVALID_ARGUMENT', `the ticket of ${formatPrincipal(tgt.client)} may not be forwarded`);
   }
   const without = options.forwardable === false ? kdcOption.FORWARDABLE : 0;
-  const { signal } = options;
-  return tgsExchange(context, { tgt, server: tgt.server, kdcOptions: kdcOption.FORWARDED, without, signal });
+  const { armored = false, signal } = options;
+  return tgsExchange(context, { tgt, server: tgt.server, kdcOptions: kdcOption.FORWARDED, without, armored, signal });
 }
 
 type Outcome = { credentials: Credentials } | { error: KrbError; server: string };
@@ -127,6 +131,7 @@ async function askOnce(context: ExchangeContext, options: TgsOptions): Promise<O
   const { tgt } = options;
   const sessionKey = new Key(tgt.key.etype, tgt.key.value);
   const subkey = Key.generate(tgt.key.etype, context.random);
+  const fast = options.armored ? Fast.implicit(subkey, sessionKey) : undefined;
   try {
     const body = requestBody(context, options);
     const keys = { nonce: body.nonce, sessionKey, subkey };
@@ -143,13 +148,19 @@ async function askOnce(context: ExchangeContext, options: TgsOptions): Promise<O
         checksum: sessionKey.checksum(keyUsage.TGS_REQ_AUTHENTICATOR_CKSUM, reqBody),
       },
     });
-    const padata = [{ padataType: paType.TGS_REQ, padataValue: apReq }, ...(options.padata?.(keys) ?? [])];
+    const inner = options.padata?.(keys) ?? [];
+    const outer = fast ? [fast.request(inner, reqBody, apReq)] : inner;
+    const padata = [{ padataType: paType.TGS_REQ, padataValue: apReq }, ...outer];
     const request = toDer(TgsReq, { pvno: 5, msgType: msgType.TGS_REQ, padata, reqBody });
     const realm = tgt.server.components[1] ?? tgt.server.realm;
     const { message, server } = await context.transport.exchange(realm, request, options.signal);
-    if (message[0] === 0x60 + msgType.ERROR) return { error: fromDer(KrbError, message), server };
-    return { credentials: openReply(context, options, body, message, server, keys) };
+    if (message[0] === 0x60 + msgType.ERROR) {
+      const error = fromDer(KrbError, message);
+      return { error: fast?.openError(error, body.nonce, server)?.error ?? error, server };
+    }
+    return { credentials: openReply(context, options, body, message, server, keys, fast) };
   } finally {
+    fast?.destroy();
     sessionKey.destroy();
     subkey.destroy();
   }
@@ -185,6 +196,7 @@ function openReply(
   message: Uint8Array,
   server: string,
   keys: TgsRequestKeys,
+  fast: Fast | undefined,
 ): Credentials {
   const { sessionKey, subkey } = keys;
   const rep = fromDer(TgsRep, message);
@@ -197,12 +209,14 @@ function openReply(
       `KDC ${server} sealed its reply with ${etypeName(rep.encPart.etype)}, not our subkey's`,
     );
   }
-  const clear = decryptReply(rep.encPart.cipher, sessionKey, subkey, server);
+  const { clear, padata = rep.padata } = fast
+    ? openArmored(rep, fast, subkey, body.nonce, server)
+    : { clear: decryptReply(rep.encPart.cipher, sessionKey, subkey, server) };
   try {
     const part = fromDer(EncTgsRepPart, clear);
     const { client = options.tgt.client, mayRename } = options.subject ?? {};
     const verified = verifyReply(context, { kind: 'TGS', body, client, mayRename, rep, part, server });
-    options.subject?.check?.(rep, part, keys, server);
+    options.subject?.check?.(rep, padata ?? [], keys, server);
     const secondTicket = verified.isSkey && options.additionalTicket;
     const credentials = secondTicket ? { ...verified, secondTicket } : verified;
     return trustsDelegation(options.tgt) ? credentials : withoutDelegation(credentials);
@@ -222,6 +236,27 @@ function trustsDelegation(tgt: Credentials): boolean {
 
 function withoutDelegation(credentials: Credentials): Credentials {
   return { ...credentials, flags: (credentials.flags & ~ticketFlag.OK_AS_DELEGATE) >>> 0 };
+}
+
+/** RFC 6113 5.4.3: sealed with the subkey, strengthened. */
+function openArmored(
+  rep: KdcRep,
+  fast: Fast,
+  subkey: Key,
+  nonce: number,
+  server: string,
+): { clear: Uint8Array; padata?: readonly PaData[] } {
+  const armored = fast.open(rep.padata ?? [], server);
+  verifyFastReply(armored, rep, fast.key, nonce, server);
+  const key = strengthened(armored, subkey);
+  try {
+    return { clear: key.decrypt(replyUsage.TGS_SUBKEY, rep.encPart.cipher), padata: armored.padata };
+  } catch (e) {
+    if (!isAdError(e, 'INTEGRITY')) throw e;
+    throw new AdError('REPLY_REJECTED', `the reply of KDC ${server} does not open with the key of FAST`, { server }, e);
+  } finally {
+    key.destroy();
+  }
 }
 
 /** RFC 4120 5.4.2: sealed with the subkey we sent; Heimdal of old used the session key in spite of it. */

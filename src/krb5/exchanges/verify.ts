@@ -15,6 +15,7 @@ import {
   fromPrincipalName,
   type KdcRep,
   type KdcReqBody,
+  type KrbFastResponse,
   type KrbPriv,
   type PaS4uX509User,
   S4uUserId,
@@ -176,6 +177,36 @@ export function verifyEncPaRep(part: EncKdcRepPart, replyKey: Key, request: Uint
       server,
     });
   }
+}
+
+/**
+ * RFC 6113 5.4.3: the tunnel's nonce is the request's, and "KrbFastFinished ... ticket-checksum" under the armor key
+ * covers the ticket; the client it names is the one to believe, and the reply's clear part must not say another.
+ * @throws AdError REPLY_REJECTED
+ */
+export function verifyFastReply(
+  response: KrbFastResponse | undefined,
+  rep: KdcRep,
+  armorKey: Key,
+  nonce: number,
+  server: string,
+): asserts response is KrbFastResponse {
+  const reject = (why: string): never => {
+    throw new AdError('REPLY_REJECTED', `the reply of KDC ${server} refused: ${why}`, { server });
+  };
+  if (!response) return reject('it is not armored (FAST), though the request was');
+  if (response.nonce !== nonce) reject('its FAST answer is to another request');
+  const { finished } = response;
+  // "The finished field ... MUST be present in the KDC's reply that issues a ticket"
+  if (!finished) return reject('FAST was not finished');
+  if (!armorKey.verifyChecksum(keyUsage.FAST_FINISHED, rep.ticket, finished.ticketChecksum.checksum)) {
+    reject('its ticket is not the one that FAST was finished with');
+  }
+  const [sealed, clear] = [
+    fromPrincipalName(finished.cname, finished.crealm),
+    fromPrincipalName(rep.cname, rep.crealm),
+  ];
+  if (!samePrincipal(sealed, clear)) reject(`it is for ${named(clear)}, and in FAST for ${named(sealed)}`);
 }
 
 export interface S4uReply {

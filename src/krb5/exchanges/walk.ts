@@ -21,6 +21,8 @@ export interface Walk {
   readonly held: (realm: string) => Credentials | undefined;
   /** Takes each ticket-granting ticket got on the way. */
   readonly keep: (tgt: Credentials) => void;
+  /** True: the client's own KDC is asked in FAST. Of others' nobody said that they can. */
+  readonly armored?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -58,7 +60,7 @@ async function viaReferrals(walk: Walk, first: Credentials, server: Principal, w
   const visited = new Set<string>();
   for (let tgt = first; visited.size < MAX_HOPS; ) {
     visited.add(realmServed(tgt));
-    const got = await tgsExchange(walk.context, { ...wish, tgt, server, signal: walk.signal });
+    const got = await tgsExchange(walk.context, { ...wish, ...asked(walk, tgt), server });
     if (!isKrbtgt(got.server) || isKrbtgt(server)) return got;
     if (visited.has(realmServed(got))) break;
     walk.keep(got);
@@ -91,7 +93,7 @@ async function nextHop(walk: Walk, tgt: Credentials, realm: string): Promise<Cre
     const held = walk.held(candidate);
     if (held) return held;
     try {
-      const got = await tgsExchange(walk.context, { tgt, server: krbtgt(candidate, here), signal: walk.signal });
+      const got = await tgsExchange(walk.context, { ...asked(walk, tgt), server: krbtgt(candidate, here) });
       walk.keep(got);
       return got;
     } catch (e) {
@@ -100,6 +102,10 @@ async function nextHop(walk: Walk, tgt: Credentials, realm: string): Promise<Cre
     }
   }
   throw new AdError('UNKNOWN_SERVICE', `no way from realm ${here} to ${realm}`, { realm, from: here }, refusal);
+}
+
+function asked(walk: Walk, tgt: Credentials): Pick<TgsOptions, 'tgt' | 'armored' | 'signal'> {
+  return { tgt, armored: walk.armored === true && tgt === walk.start, signal: walk.signal };
 }
 
 /** The realm a ticket-granting ticket is good in. */
