@@ -96,7 +96,7 @@ export async function startMitRealm(options: MitRealmOptions = {}): Promise<MitR
     await writeFile(
       env.KRB5_CONFIG,
       `[libdefaults]\n  ${libdefaults.join('\n  ')}\n[realms]\n  ${realm} = {\n    kdc = 127.0.0.1:${port}\n` +
-        `    kpasswd_server = 127.0.0.1:${kpasswdPort}\n    primary_kdc = 127.0.0.1:${port}\n  }\n` +
+        `${kpasswdPort > 0 ? `    kpasswd_server = 127.0.0.1:${kpasswdPort}\n` : ''}    primary_kdc = 127.0.0.1:${port}\n  }\n` +
         `[domain_realm]\n  .${domain} = ${realm}\n  ${domain} = ${realm}\n${lines(options.krb5Conf ?? [])}`,
     );
     const settings = [

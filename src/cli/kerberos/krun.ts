@@ -1,5 +1,5 @@
 /** Runs a program with a ticket cache of its own that is always fresh, as k5start does. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
@@ -61,13 +61,17 @@ removed.`,
           refresh: (signal) => refresh(source, target, signal, parsed.flags.verbose ? say : () => undefined),
           failed: (message) => say(`no new ticket, the old one stays: ${message}`),
         });
+        // Before the program is there, which may tell somebody that it is ready before spawn returns; and until the cache
+        // is removed.
+        const signals = catchSignals(() => void fresh.refreshNow());
         try {
-          return await runProgram(program, args, target.path, terminal, () => void fresh.refreshNow());
+          return await runProgram(program, args, target.path, terminal, signals);
         } finally {
           fresh.close();
           await fileCache(target.path)
             .destroy()
             .catch(() => undefined); // somebody else removed it
+          signals.close();
         }
       } finally {
         source.close();
@@ -131,33 +135,45 @@ const PASSED: readonly NodeJS.Signals[] = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTE
 /** The terminal sends these to the program itself, which is in the same process group. */
 const FROM_KEYBOARD: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
 
+interface Signals {
+  /** Who gets them; nobody before. */
+  to: ChildProcess | undefined;
+  /** From here on they end this process again. */
+  close(): void;
+}
+
+function catchSignals(refreshNow: () => void): Signals {
+  const pass = (signal: NodeJS.Signals): void => {
+    if (!(process.stdin.isTTY && FROM_KEYBOARD.includes(signal))) signals.to?.kill(signal);
+  };
+  const signals: Signals = {
+    to: undefined,
+    close() {
+      for (const signal of PASSED) process.off(signal, pass);
+      process.off('SIGALRM', refreshNow);
+    },
+  };
+  for (const signal of PASSED) process.on(signal, pass);
+  process.on('SIGALRM', refreshNow);
+  return signals;
+}
+
 /** @returns the exit code; 127 and 126 as shells say, where there is no such program or it cannot be run */
 function runProgram(
   program: string,
   args: readonly string[],
   cache: string,
   terminal: Terminal,
-  refreshNow: () => void,
+  signals: Signals,
 ): Promise<number> {
   return new Promise((resolve) => {
     const env = { ...terminal.env, KRB5CCNAME: `FILE:${cache}` };
     const child = spawn(program, args, { stdio: 'inherit', env });
-    const handlers = PASSED.map((signal): [NodeJS.Signals, () => void] => [
-      signal,
-      () => {
-        if (!(process.stdin.isTTY && FROM_KEYBOARD.includes(signal))) child.kill(signal);
-      },
-    ]);
-    handlers.push(['SIGALRM', refreshNow]);
-    for (const [signal, handler] of handlers) process.on(signal, handler);
-    const end = (code: number): void => {
-      for (const [signal, handler] of handlers) process.off(signal, handler);
-      resolve(code);
-    };
+    signals.to = child;
     child.on('error', (e: NodeJS.ErrnoException) => {
       terminal.err(`krun: cannot run ${program}: ${e.message}\n`);
-      end(e.code === 'ENOENT' ? 127 : 126);
+      resolve(e.code === 'ENOENT' ? 127 : 126);
     });
-    child.on('exit', (code, signal) => end(code ?? 128 + (signal ? constants.signals[signal] : 0)));
+    child.on('exit', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)));
   });
 }

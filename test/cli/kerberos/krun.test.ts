@@ -64,6 +64,18 @@ describe('krun', { skip: needsMitRealm }, () => {
     assert.ok(!(await readdir(mit.directory)).includes('chosen'));
   });
 
+  const isRoot = process.getuid?.() === 0;
+  test('gives the cache to a user and a group, by name or number', {
+    skip: isRoot ? false : 'needs root',
+  }, async () => {
+    const show = ['sh', '-c', `stat -c "%u %g %a" "\${KRB5CCNAME#FILE:}"`];
+    const { out } = await ended(start('-t', keytab, '-o', 'nobody', '-g', '12345', '-m', '440', ...show));
+    assert.match(out, /^65534 12345 440\n$/);
+    const { code, err } = await ended(start('-t', keytab, '-o', 'no-such-user', 'true'));
+    assert.equal(code, 2);
+    assert.match(err, /--owner: \/etc\/passwd has no no-such-user/);
+  });
+
   test('reads a password file', async () => {
     await writeFile(join(mit.directory, 'pw'), 'a secret\n');
     const { code } = await ended(start('-p', 'alice', '--password-file', join(mit.directory, 'pw'), 'klist', '-s'));

@@ -145,6 +145,28 @@ describe('with MIT', { skip: needsMitRealm }, () => {
     });
   });
 
+  describe('klist', () => {
+    for (const version of [1, 2, 3, 4]) {
+      test(`prints a cache of version ${version} that kinit wrote as MIT's does`, async () => {
+        const conf = (await readFile(mit.krb5Conf, 'utf8')).replace(
+          '[libdefaults]',
+          `[libdefaults]\n  ccache_type = ${version}`,
+        );
+        const env = { KRB5_CONFIG: at(`version${version}.conf`), KRB5CCNAME: at(`version${version}`) };
+        await writeFile(env.KRB5_CONFIG, conf);
+        await theirs('kinit', ['-f', '-r', '2d', 'alice'], env, 'a secret\n');
+        await theirs('kvno', ['host/a.mit.test'], env);
+        assert.equal((await readFile(env.KRB5CCNAME))[1], version);
+        for (const flags of ['-ef', '-C'])
+          assert.equal((await done(['klist', flags], { env })).out, await theirs('klist', [flags], env));
+        // What we write is version 4, which MIT's programs read whatever they are told to write.
+        await done(['kvno', 'WEB1$'], { env });
+        assert.equal((await readFile(env.KRB5CCNAME))[1], 4);
+        assert.equal((await theirs('klist', [], env)).match(/@MIT\.TEST$/gm)?.length, 4);
+      });
+    }
+  });
+
   describe('kvno', () => {
     test('prints what MIT prints, and leaves the ticket and the settings for klist', async () => {
       await theirs('kinit', ['alice'], {}, 'a secret\n');

@@ -177,6 +177,10 @@ describe('readCCache', () => {
   });
 
   test('answers mutated files with MalformedError or a cache', () => {
-    fuzz([file(1), file(2), file(3), file(4)], readCCache, { iterations: 8000, seed: 1 });
+    for (const native of ['LE', 'BE'] as const)
+      fuzz([file(1), file(2), file(3), file(4)], (bytes) => readCCache(bytes, native), {
+        iterations: 8000,
+        seed: 1,
+      });
   });
 });

@@ -138,7 +138,9 @@ describe('readKeytab', () => {
   test('answers mutated files with MalformedError or entries', () => {
     const hole = withSize(new Uint8Array(9), -9);
     const seeds = [fromHex(golden), concat(version2, hole, withSize(fromHex(body)), hole), fromHex('0501')];
-    fuzz(seeds, readKeytab, { iterations: 8000, seed: 2 });
+    fuzz(seeds, (bytes) => readKeytab(bytes), { iterations: 8000, seed: 2 });
+    const old = concat(Uint8Array.of(5, 1), withSize(fromHex(body)));
+    fuzz([old], (bytes) => readKeytab(bytes, 'BE'), { iterations: 8000, seed: 3 });
   });
 });
 
