@@ -176,6 +176,9 @@ export const kpasswdResult = {
   INITIAL_FLAG_NEEDED: 7,
 } as const;
 
+/** Armor types of FAST, RFC 6113 section 7.4. */
+export const fastArmor = { AP_REQUEST: 1 } as const;
+
 /** Flags of PA-PAC-OPTIONS, MS-SFU 2.2.5 and MS-KILE 2.2.10. */
 export const pacOption = {
   CLAIMS: 0x80000000,

@@ -126,7 +126,12 @@ describe('S4U2Self', () => {
 });
 
 describe('S4U2Proxy', () => {
-  const evidence = { ...tgt, client: alice, server: tgt.client, ticket: Uint8Array.of(0x61, 0x04, 0x30, 0x02, 0x05, 0x00) };
+  const evidence = {
+    ...tgt,
+    client: alice,
+    server: tgt.client,
+    ticket: Uint8Array.of(0x61, 0x04, 0x30, 0x02, 0x05, 0x00),
+  };
   const server = servicePrincipal('cifs', 'back.example.test', REALM);
 
   test("presents the user's ticket, and says that the server's own list will do", async () => {
