@@ -15,7 +15,7 @@ def echoes():
     return bool(termios.tcgetattr(fd)[3] & termios.ECHO)
 
 
-shown, typed, echo_at_prompt, deadline = b"", False, None, time.time() + 30
+shown, typed, echo_at_prompt, seen, deadline = b"", False, None, None, time.time() + 30
 while time.time() < deadline:
     readable, _, _ = select.select([fd], [], [], 0.2)
     if readable:
@@ -26,8 +26,10 @@ while time.time() < deadline:
         if not data:
             break
         shown += data
-    # Not before the program has switched the echo off, or given up on it.
-    if not typed and prompt.encode() in shown and (not echoes() or time.time() > deadline - 25):
+    if seen is None and prompt.encode() in shown:
+        seen = time.time()
+    # Not before the program has switched the echo off, or does not mean to.
+    if not typed and seen is not None and (not echoes() or time.time() > seen + 1):
         echo_at_prompt, typed = echoes(), True
         os.write(fd, answer.encode())
 try:

@@ -14,22 +14,18 @@ interface Seen {
   code: number;
 }
 
-describe('kinit on a terminal', { skip: needsMitRealm || needs('python3') }, () => {
+describe('on a terminal', { skip: needsMitRealm || needs('python3') }, () => {
   let mit: MitRealm;
   before(async () => {
-    mit = await startMitRealm({ principals: [{ name: 'alice', password: 'a s\u00e9cret' }] });
+    mit = await startMitRealm({ principals: [{ name: 'alice', password: 'a s\u00e9cret' }, { name: 'WEB1$' }] });
   });
   after(() => mit?.stop());
 
-  const type = async (answer: string): Promise<Seen> => {
-    const command = [process.execPath, '--import', 'tsx', join(root, 'src/cli/bin.ts'), 'kinit', 'alice'];
+  const kinit = { prompt: 'Password for alice@MIT.TEST: ', argv: ['kinit', 'alice'] };
+  const type = async (answer: string, { prompt, argv } = kinit): Promise<Seen> => {
+    const command = [process.execPath, '--import', 'tsx', join(root, 'src/cli/bin.ts'), ...argv];
     const onTerminal = join(root, 'test/support/on_terminal.py');
-    const { stdout, stderr } = await mit.run('python3', [
-      onTerminal,
-      'Password for alice@MIT.TEST: ',
-      answer,
-      ...command,
-    ]);
+    const { stdout, stderr } = await mit.run('python3', [onTerminal, prompt, answer, ...command]);
     assert.ok(stdout.startsWith('{'), stderr);
     return JSON.parse(stdout) as Seen;
   };
@@ -48,5 +44,13 @@ describe('kinit on a terminal', { skip: needsMitRealm || needs('python3') }, () 
     const { shown, code } = await type('a s\\x03');
     assert.match(shown, /interrupted/);
     assert.equal(code, 2);
+  });
+
+  test('Ctrl-C reaches the program of krun once', async () => {
+    const script = 'trap "echo once" INT; echo ready; sleep 3; sleep 0.3; exit 3';
+    const argv = ['krun', '-t', await mit.keytab('WEB1$'), 'sh', '-c', script];
+    const { shown, code } = await type('\\x03', { prompt: 'ready', argv });
+    assert.equal(shown.match(/once/g)?.length, 1, shown);
+    assert.equal(code, 3);
   });
 });
