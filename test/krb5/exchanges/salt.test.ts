@@ -35,17 +35,16 @@ describe('key recipes', { skip: needsMitRealm }, () => {
     exchangeContext({ transport, permittedEtypes: [18, 17], clock: () => Date.now() - ahead });
   const who = (...names: string[]) => principal('MIT.TEST', ...names);
 
-  test('name types and salts, and how far the clocks are apart', async () => {
+  test('name the strongest type and its salt, and how far the clocks are apart', async () => {
     const { hints, offset, server } = await askKeyRecipes(context(3_600_000), who('alice'));
-    assert.deepEqual(
-      hints.map((hint) => [hint.etype, hint.salt ?? 'MIT.TESTalice']),
-      [
-        [18, 'MIT.TESTalice'],
-        [17, 'MIT.TESTalice'],
-      ],
-    );
+    assert.deepEqual([hints[0]?.etype, hints[0]?.salt ?? 'MIT.TESTalice'], [18, 'MIT.TESTalice']);
     assert.equal(server, `127.0.0.1:${mit.port}`);
     assert.ok(Math.abs(offset! - 3_600_000) < 10_000);
+  });
+
+  test('are had of every type by asking for each', async () => {
+    const hints = await askEveryRecipe(context(), who('alice'));
+    assert.deepEqual(hints.map((hint) => hint.etype).sort(), [17, 18]);
   });
 
   test('come with the ticket where no pre-authentication is needed', async () => {
