@@ -139,6 +139,8 @@ export class Renewer {
       const limit = AbortSignal.timeout(CALL_LIMIT_MS);
       await underSignals([limit, this.#closing.signal], (signal) => this.#renew(due, signal));
     });
+    // What was written has times of its own, and the next look shall not come after them.
+    if (dueGroups.length > 0 && !this.#closing.signal.aborted) await this.#read();
   }
 
   /** Every ticket on disk with its entry brought up to date; entries of tickets that are gone are dropped. */
