@@ -22,10 +22,26 @@ export function hasProgram(name: string): boolean {
   return programPath(name) !== undefined;
 }
 
+/** Debian's package of a program, where it is not called like it. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  kadmind: 'krb5-admin-server',
+  'kadmin.local': 'krb5-admin-server',
+  krb5kdc: 'krb5-kdc',
+  kdb5_util: 'krb5-kdc',
+  kinit: 'krb5-user',
+  klist: 'krb5-user',
+  kvno: 'krb5-user',
+  kdestroy: 'krb5-user',
+  ktutil: 'krb5-user',
+  ldapsearch: 'ldap-utils',
+  ldapwhoami: 'ldap-utils',
+};
+
 /** The `skip` option of a test that needs programs: false when all are here, else why it is skipped. */
 export function needs(...names: string[]): false | string {
   const missing = names.filter((name) => !hasProgram(name));
-  return missing.length === 0 ? false : `needs ${missing.join(', ')} (Debian: krb5-user, krb5-kdc, krb5-admin-server)`;
+  const packages = new Set(missing.map((name) => PACKAGES[name] ?? name));
+  return missing.length === 0 ? false : `needs ${missing.join(', ')} (Debian: ${[...packages].join(' ')})`;
 }
 
 export interface ProgramResult {
