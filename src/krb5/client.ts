@@ -142,6 +142,7 @@ export class KrbClient {
    * @throws as `ticket`
    */
   tgtOf(realm: string, signal?: AbortSignal): Promise<Credentials> {
+    if (realm === this.client.realm) return this.login(signal);
     const id = `krbtgt/${realm}`;
     return this.#cached(id, async (shared) => tgtFor(await this.#walk(shared), realm), signal);
   }
