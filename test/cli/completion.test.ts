@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { allCommands } from '../../src/cli/main.ts';
+import { scratchDirectory } from '../daemon/fake.ts';
 import { mustRun, needs } from '../support/programs.ts';
 import { cli } from './run.ts';
 
@@ -18,12 +21,25 @@ describe('completion', () => {
     });
   }
 
-  for (const [shell, args] of [
-    ['zsh', ['-n']],
-    ['fish', ['--no-execute']],
+  test('zsh takes its script', { skip: needs('zsh') }, async (t) => {
+    const file = join(await scratchDirectory(t), '_credentials-fetcher');
+    await writeFile(file, await script('zsh'));
+    await mustRun('zsh', ['-n', file]);
+  });
+
+  for (const [line, some] of [
+    ['ki', 'kinit'],
+    ['kinit --forw', '--forwardable'],
+    ['keytab mer', 'merge'],
   ] as const) {
-    test(`${shell} takes its script`, { skip: needs(shell) }, async () => {
-      await mustRun(shell, [...args, '/dev/stdin'], { input: await script(shell) });
+    test(`fish completes ${line}`, { skip: needs('fish') }, async (t) => {
+      const directory = await scratchDirectory(t);
+      await writeFile(join(directory, 'completion.fish'), await script('fish'));
+      const command = `source completion.fish; complete -C 'credentials-fetcher ${line}'`;
+      const env = { HOME: directory, XDG_CONFIG_HOME: directory };
+      const out = await mustRun('fish', ['--no-config', '-c', command], { cwd: directory, env });
+      const offered = out.split('\n').map((row) => row.split('\t')[0]);
+      assert.ok(offered.includes(some), out);
     });
   }
 
