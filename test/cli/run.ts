@@ -13,7 +13,7 @@ export interface Shown {
 /** The terminal types `typed` when asked and has `input` on its standard input. */
 export async function cli(
   argv: string[],
-  world: { input?: string; typed?: string; env?: Readonly<Record<string, string>> } = {},
+  world: { input?: string; typed?: string | (() => string | undefined); env?: Readonly<Record<string, string>> } = {},
 ): Promise<Shown> {
   const shown = { out: '', err: '', questions: [] as string[] };
   const terminal: Terminal = {
@@ -27,7 +27,7 @@ export async function cli(
     readInput: async () => world.input ?? '',
     askSecret: async (question) => {
       shown.questions.push(question);
-      return world.typed;
+      return typeof world.typed === 'function' ? world.typed() : world.typed;
     },
   };
   return { code: await main(argv, terminal), ...shown };

@@ -1,6 +1,7 @@
 /** Gets and renews ticket-granting tickets, with the flags and words of MIT's kinit. */
 import { userInfo } from 'node:os';
 import { wipe } from '../../bytes.ts';
+import { isAdError } from '../../errors.ts';
 import { type ParsedFlags, UsageError } from '../../flags.ts';
 import type { Krb5Config } from '../../krb5/config.ts';
 import type { Credentials } from '../../krb5/credentials.ts';
@@ -13,6 +14,7 @@ import { kdcOption, nameType } from '../../krb5/numbers.ts';
 import { formatPrincipal, type Principal } from '../../krb5/principal.ts';
 import { type Command, text } from '../command.ts';
 import type { Terminal } from '../terminal.ts';
+import { changeExpired } from './expired.ts';
 import {
   caches,
   duration,
@@ -36,7 +38,8 @@ export const kinit: Command = {
   summary: 'get or renew a ticket-granting ticket',
   description: `Gets a ticket-granting ticket for PRINCIPAL and puts it into the ticket cache. The password comes from
 --password-file, a prompt, or standard input. Without PRINCIPAL it is the one the cache is of, else
-the user's name in the default realm; with -k the machine's account (NAME$), else the keytab's first.`,
+the user's name in the default realm; with -k the machine's account (NAME$), else the keytab's first.
+On a terminal a password that has expired is changed at once.`,
   flags: {
     'use-keytab': { type: 'boolean', short: 'k', help: 'prove it with keys of a keytab instead of a password' },
     keytab: {
@@ -137,8 +140,8 @@ async function logOn(
         ? enterpriseOf(given, config)
         : principalOf(given, config);
   const primary = await collection.primary();
-  const proof = await prove(named, primary, parsed, config, terminal);
-  const { principal, secret } = proof;
+  let proof = await prove(named, primary, parsed, config, terminal);
+  const { principal } = proof;
   try {
     const { cache, fresh } = await cacheFor(collection, primary, principal);
     say(
@@ -149,17 +152,25 @@ async function logOn(
     const [life, renew] = [duration(parsed, 'lifetime'), duration(parsed, 'renewable-life')];
     const context = sessionContext(session, { ...(life && { life }), ...(renew && { renew }) });
     const service = text(parsed, 'service');
-    const ticket = await asExchange(context, {
-      client: principal,
-      secret,
-      kdcOptions: options(parsed, config, principal, renew),
-      ...(service !== undefined && { server: principalOf(service, { ...config, defaultRealm: principal.realm }) }),
+    const login = (): Promise<Credentials> =>
+      asExchange(context, {
+        client: principal,
+        secret: proof.secret,
+        kdcOptions: options(parsed, config, principal, renew),
+        ...(service !== undefined && { server: principalOf(service, { ...config, defaultRealm: principal.realm }) }),
+      });
+    const typed = !parsed.flags['use-keytab'] && parsed.flags['password-file'] === undefined;
+    const ticket = await login().catch(async (e: unknown) => {
+      const changed = typed && isAdError(e, 'PASSWORD_EXPIRED') && (await changeExpired(session, proof, terminal));
+      if (!changed) throw e;
+      proof = changed;
+      return login();
     });
     await store(cache, ticket.client, ticket, context);
     if (collection.switchable) await collection.switchTo(cache);
     say('Authenticated to Kerberos v5');
   } finally {
-    secret.destroy();
+    proof.secret.destroy();
   }
 }
 

@@ -50,6 +50,19 @@ describe('kpasswd', { skip: needsMitRealm || needs('kadmind') }, () => {
     assert.ok(await logsOn('late', 'of late'));
   });
 
+  test('kinit has an expired one changed at once where somebody can be asked', async () => {
+    await mit.kadmin('modify_principal +needchange late');
+    const answers = ['of late', 'yet another', 'yet another'];
+    const { code, questions, err } = await cli(['kinit', 'late'], {
+      env: { ...mit.env },
+      typed: () => answers.shift(),
+    });
+    assert.equal(code, 0, err);
+    assert.match(questions[1]!, /^Password expired\. {2}You must change it now\.\nEnter new password: $/);
+    assert.equal((await mit.run('klist', ['-s'])).code, 0);
+    assert.ok(await logsOn('late', 'yet another'));
+  });
+
   test("sets another's as an administrator", async () => {
     const { code, err } = await kpasswd(
       ['--set', '--admin', 'admin', 'bob'],

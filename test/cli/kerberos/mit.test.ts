@@ -112,7 +112,7 @@ describe('with MIT', { skip: needsMitRealm }, () => {
     for (const [why, argv, message] of refused) {
       test(`says no to ${why}, and leaves the cache alone`, async () => {
         await kinitAlice();
-        const { code, err } = await cli(argv, { typed: argv[1] === 'once' ? 'old one' : 'wrong' });
+        const { code, err } = await cli(argv, { input: argv[1] === 'once' ? 'old one' : 'wrong' });
         assert.equal(code, 1);
         assert.match(err, message);
         assert.match(await theirs('klist', []), /alice@MIT\.TEST/);
