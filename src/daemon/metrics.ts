@@ -148,7 +148,10 @@ export function daemonMetrics() {
       'cf_reader_cache_total',
       'Requests that found their reader kept (hit) or made a new one (miss).',
     ),
-    rc4: new Counter('cf_rc4_tickets_total', 'Logons with RC4 in a key or ticket, by account: domains are switching it off.'),
+    rc4: new Counter(
+      'cf_rc4_tickets_total',
+      'Logons with RC4 in a key or ticket, by account: domains are switching it off.',
+    ),
   };
 }
 
