@@ -21,6 +21,7 @@ export {
   type Random,
 } from './exchanges/context.ts';
 export { openCredentials, sealCredentials } from './exchanges/cred.ts';
+export { askEveryRecipe, askKeyRecipes, type KeyRecipes } from './exchanges/salt.ts';
 export { forwardedTicket, renewTicket, type TgsOptions, tgsExchange, validateTicket } from './exchanges/tgs.ts';
 export { writeFileAtomic } from './files/atomic.ts';
 export { type CCache, readCCache, writeCCache } from './files/ccache.ts';
