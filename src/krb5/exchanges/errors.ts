@@ -30,6 +30,12 @@ const meaning: Partial<Record<keyof typeof krbError, { code: ErrorCode; advice: 
   KDC_ERR_KEY_EXPIRED: { code: 'PASSWORD_EXPIRED', advice: 'the password has expired or must be changed' },
   KDC_ERR_ETYPE_NOSUPP: { code: 'ETYPE', advice: 'the account has no key of a permitted encryption type' },
   KRB_AP_ERR_SKEW: { code: 'CLOCK_SKEW', advice: "set this host's clock" },
+  KDC_ERR_BADOPTION: { code: 'KDC_ERROR', advice: 'the KDC does not allow it: delegation, renewal or the like' },
+  KDC_ERR_POLICY: { code: 'KDC_ERROR', advice: "the realm's policy forbids it" },
+  KDC_ERR_MUST_USE_USER2USER: {
+    code: 'KDC_ERROR',
+    advice: "the service has no key of its own: ask with its user's ticket-granting ticket (user-to-user)",
+  },
   KDC_ERR_SVC_UNAVAILABLE: { code: 'UNREACHABLE', advice: 'the KDC cannot serve now' },
 };
 

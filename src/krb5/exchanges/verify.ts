@@ -89,6 +89,10 @@ export function verifyReply(context: ExchangeContext, reply: ReplyUnderCheck): C
   if (keyvalue.length !== profileOf(keytype).keyBytes) reject(`its session key has ${keyvalue.length} bytes`);
 
   checkTimes(context, reply, reject);
+  // A ticket to hand on that is not marked so is the client's own, which nobody else shall have.
+  for (const option of [kdcOption.FORWARDED, kdcOption.PROXY]) {
+    if (hasFlag(body.kdcOptions, option) && !hasFlag(part.flags, option)) reject('it is not marked as one to hand on');
+  }
   return {
     client,
     server,

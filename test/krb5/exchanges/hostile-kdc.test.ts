@@ -205,3 +205,25 @@ describe('PA-REQ-ENC-PA-REP, RFC 6806 section 11', () => {
     await assert.rejects(result, { code: 'MALFORMED' });
   });
 });
+
+describe('a ticket for later', () => {
+  const from = at(2 * HOUR);
+  const flags = ticketFlag.INVALID | ticketFlag.POSTDATED;
+  function postdated(parts: ReplyParts['part']) {
+    const kdc = answering({ part: { flags, starttime: from, endtime: at(3 * HOUR), ...parts } });
+    const context = exchangeContext({ transport: kdc, clock: () => NOW });
+    return { context, result: asExchange(context, { client, secret: keyed(), from }) };
+  }
+
+  test('starts when it was asked to, and moves no clock', async () => {
+    const { context, result } = postdated({});
+    assert.deepEqual((await result).starttime, from);
+    assert.equal(context.timeOffset, 0);
+  });
+
+  test('that starts at another time is refused', () =>
+    assert.rejects(postdated({ starttime: at(HOUR) }).result, { code: 'REPLY_REJECTED', message: /another time/ }));
+
+  test('that is valid now is refused as well', () =>
+    assert.rejects(postdated({ starttime: undefined }).result, { code: 'REPLY_REJECTED' }));
+});

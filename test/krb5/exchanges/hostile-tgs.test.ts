@@ -7,7 +7,13 @@ import { AdError, isAdError } from '../../../src/errors.ts';
 import type { Credentials } from '../../../src/krb5/credentials.ts';
 import { DEFAULT_ETYPES, Key } from '../../../src/krb5/crypto/index.ts';
 import { exchangeContext } from '../../../src/krb5/exchanges/context.ts';
-import { renewTicket, type TgsOptions, tgsExchange } from '../../../src/krb5/exchanges/tgs.ts';
+import {
+  forwardedTicket,
+  renewTicket,
+  type TgsOptions,
+  tgsExchange,
+  validateTicket,
+} from '../../../src/krb5/exchanges/tgs.ts';
 import { TgsReq } from '../../../src/krb5/messages.ts';
 import { kdcOption, keyUsage, nameType, ticketFlag } from '../../../src/krb5/numbers.ts';
 import { formatPrincipal, krbtgt, principal, servicePrincipal } from '../../../src/krb5/principal.ts';
@@ -255,6 +261,52 @@ describe('renewal', () => {
     await assert.rejects(renew(kdc, { ...tgt, flags: 0 }), { code: 'INVALID_ARGUMENT' });
     assert.equal(kdc.requests.length, 0);
   });
+});
+
+describe('forwarding', () => {
+  const forward = (part: ReplyParts['part']) =>
+    forwardedTicket(exchangeContext({ transport: answering({ part: { ...part } }), clock: () => NOW }), tgt);
+
+  test('is done when the ticket says so', async () => {
+    assert.equal((await forward({ flags: ticketFlag.FORWARDED })).flags, ticketFlag.FORWARDED);
+  });
+
+  test("answered with the client's own ticket is refused", () =>
+    assert.rejects(forward({ flags: ticketFlag.FORWARDABLE }), { code: 'REPLY_REJECTED', message: /not marked/ }));
+
+  test("answered with another realm's ticket is refused", () =>
+    assert.rejects(forward({ flags: ticketFlag.FORWARDED, sname: names('krbtgt', 'EVIL.TEST') }), {
+      code: 'REPLY_REJECTED',
+      message: /krbtgt\/EVIL/,
+    }));
+
+  test('of a ticket that is not forwardable asks nobody', async () => {
+    const kdc = answering({});
+    const context = exchangeContext({ transport: kdc, clock: () => NOW });
+    await assert.rejects(forwardedTicket(context, { ...tgt, flags: 0 }), { code: 'INVALID_ARGUMENT' });
+    assert.equal(kdc.requests.length, 0);
+  });
+});
+
+describe('validation', () => {
+  const early = { ...tgt, flags: ticketFlag.INVALID | ticketFlag.POSTDATED };
+  const validate = (kdc: FakeKdc, ticket = early) =>
+    validateTicket(exchangeContext({ transport: kdc, clock: () => NOW }), ticket);
+
+  test('gives a ticket that is valid', async () => {
+    const kdc = answering({});
+    assert.equal((await validate(kdc)).flags & ticketFlag.INVALID, 0);
+    assert.ok(kdc.requests[0]!.body.kdcOptions & kdcOption.VALIDATE);
+  });
+
+  test('answered with one that is not is refused', () =>
+    assert.rejects(validate(answering({ part: { flags: ticketFlag.INVALID } })), {
+      code: 'REPLY_REJECTED',
+      message: /not yet valid/,
+    }));
+
+  test('of a ticket that is valid asks nobody', () =>
+    assert.rejects(validate(answering({}), tgt), { code: 'INVALID_ARGUMENT' }));
 });
 
 describe('a KRB-ERROR to a TGS-REQ', () => {

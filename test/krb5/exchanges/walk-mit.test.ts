@@ -10,6 +10,7 @@ import type { KrbClient, KrbClientOptions } from '../../../src/krb5/client.ts';
 import { parseKrb5Conf } from '../../../src/krb5/config.ts';
 import type { Credentials } from '../../../src/krb5/credentials.ts';
 import { writeCCache } from '../../../src/krb5/files/ccache.ts';
+import { ticketFlag } from '../../../src/krb5/numbers.ts';
 import { formatPrincipal, principal, servicePrincipal } from '../../../src/krb5/principal.ts';
 import { realmsTransport, testClient } from '../../support/kdc-client.ts';
 import { type MitPrincipal, type MitRealm, needsMitRealm, startMitRealm } from '../../support/mit-realm.ts';
@@ -89,6 +90,8 @@ describe('a walk through realms of MIT KDCs', { skip: needsMitRealm }, () => {
         const ticket = await alice.ticket(servicePrincipal('host', 'web.c.test', C));
         assert.equal(formatPrincipal(ticket.server), 'host/web.c.test@C.TEST');
         assert.equal(formatPrincipal(ticket.client), 'alice@A.TEST');
+        // The last KDC looked at the realms between and found them in its [capaths].
+        assert.ok(ticket.flags & ticketFlag.TRANSITED_POLICY_CHECKED);
         assert.equal(asked.at(-1), C);
         await proved(realms[2]!, ticket);
       },
