@@ -1,7 +1,7 @@
 /**
  * Accounts of another domain than the one asked. Who reads says in which domain to look first, as clients expect; a
  * credspec, or the name an account had in the directory before, may know better: another domain of the forest, or one
- * across a trust.
+ * across a trust. Where nobody does, the domains are asked that the directory itself names below its own.
  */
 import { AdError, isAdError, messageOf } from '../errors.ts';
 import { domainOfDn, parseDn } from '../ldap/dn.ts';
@@ -21,29 +21,40 @@ export async function orElsewhere(
   await Promise.all(
     outcomes.map(async (outcome, i) => {
       if (!isFailure(outcome) || !isAdError(outcome.error, 'NO_SUCH_ACCOUNT')) return;
-      const account = accounts[i]!;
-      const domain = otherDomain(account);
-      if (domain === undefined) return;
-      outcomes[i] = await fetchIn([{ ...account, domain }]).then(
-        ([found]) => {
-          if (isFailure(found!)) return { account, error: nowhere(outcome.error, domain, found.error) };
-          return { ...found!, account: { ...found!.account, domain: account.domain } };
-        },
-        (e: unknown) => {
-          // The domain that was asked for has answered; that the other one cannot is no fault of the other accounts.
-          if (!(e instanceof AdError) || isAdError(e, 'ABORTED', 'TIMEOUT')) throw e;
-          return { account, error: nowhere(outcome.error, domain, e) };
-        },
-      );
+      outcomes[i] = await lookElsewhere(accounts[i]!, outcome.error, fetchIn);
     }),
   );
   return outcomes;
 }
 
-function otherDomain(account: GmsaRef): string | undefined {
-  const domain = account.otherDomain ?? domainOfName(account.distinguishedName);
-  if (domain === undefined || domain.toLowerCase() === account.domain.toLowerCase()) return undefined;
-  return domainProblem(domain) === undefined ? domain : undefined;
+/** @param error that the account is not in its own domain */
+async function lookElsewhere(
+  account: GmsaRef,
+  error: AdError,
+  fetchIn: (accounts: readonly GmsaRef[]) => Promise<FetchOutcome[]>,
+): Promise<FetchOutcome> {
+  let failure = error;
+  for (const domain of otherDomains(account, error)) {
+    try {
+      const [found] = await fetchIn([{ ...account, domain }]);
+      if (!isFailure(found!)) return { ...found!, account: { ...found!.account, domain: account.domain } };
+      failure = nowhere(failure, domain, found.error);
+      if (!isAdError(found.error, 'NO_SUCH_ACCOUNT')) break; // it is there, and cannot be used
+    } catch (e) {
+      // The domain that was asked for has answered; that another one cannot is no fault of the other accounts.
+      if (!(e instanceof AdError) || isAdError(e, 'ABORTED', 'TIMEOUT')) throw e;
+      failure = nowhere(failure, domain, e);
+    }
+  }
+  return { account, error: failure };
+}
+
+function otherDomains(account: GmsaRef, error: AdError): string[] {
+  const named = account.otherDomain ?? domainOfName(account.distinguishedName);
+  const children = String(error.details.childDomains ?? '').split(' ');
+  const candidates = [...(named === undefined ? [] : [named]), ...children];
+  const others = candidates.filter((domain) => domain.toLowerCase() !== account.domain.toLowerCase());
+  return [...new Set(others)].filter((domain) => domainProblem(domain) === undefined);
 }
 
 function domainOfName(distinguishedName: string | undefined): string | undefined {

@@ -5,7 +5,8 @@ import { wipe } from '../bytes.ts';
 import { AdError, isAdError } from '../errors.ts';
 import type { SealedConnection } from '../ldap/client.ts';
 import { domainBase } from '../ldap/locate.ts';
-import type { LdapEntry } from '../ldap/search.ts';
+import { childDomains } from '../ldap/referrals.ts';
+import type { LdapEntry, SearchResult } from '../ldap/search.ts';
 import { type ManagedPassword, parseManagedPassword } from './blob.ts';
 
 export interface ManagedAccount {
@@ -51,7 +52,8 @@ export function samAccountName(name: string): string {
  * the account's alone in its domain, so wherever it is found it is the same account.
  * @param names with or without the trailing `$`
  * @returns for each name, in order, the account or why it cannot be used: NO_SUCH_ACCOUNT, ACCOUNT_DISABLED,
- *   NOT_ALLOWED, MALFORMED. The caller wipes the passwords.
+ *   NOT_ALLOWED, MALFORMED; NO_SUCH_ACCOUNT has `childDomains`, with blanks between, in its details when the directory named some. The caller
+ *   wipes the passwords.
  * @throws AdError NOT_SEALED, LDAP, UNREACHABLE, TIMEOUT, ABORTED when the search itself failed
  */
 export async function readManagedAccounts(
@@ -62,11 +64,14 @@ export async function readManagedAccounts(
   more: MoreWishes = {},
 ): Promise<(ManagedAccount | AdError)[]> {
   const found = new Map<string, LdapEntry>();
+  const references: string[] = [];
   const entryOf = (name: string): LdapEntry | undefined => found.get(samAccountName(name).toLowerCase());
   const searchAt = async (base: string, wanted: readonly string[]): Promise<void> => {
     for (let i = 0; i < wanted.length; i += NAMES_A_SEARCH) {
       const some = wanted.slice(i, i + NAMES_A_SEARCH).map(samAccountName);
-      for (const entry of await search(connection, base, some, signal, more)) {
+      const result = await search(connection, base, some, signal, more);
+      references.push(...result.references);
+      for (const entry of result.entries) {
         const name = entry.text.get('samaccountname')?.[0];
         if (name !== undefined) found.set(name.toLowerCase(), entry);
       }
@@ -79,7 +84,8 @@ export async function readManagedAccounts(
   );
   return names.map((name) => {
     const entry = entryOf(name);
-    return entry ? readAccount(entry, connection.server) : noSuchAccount(name, domain, connection.server);
+    if (entry) return readAccount(entry, connection.server);
+    return noSuchAccount(name, domain, connection.server, childDomains(references, domain));
   });
 }
 
@@ -118,10 +124,10 @@ function search(
   samNames: readonly string[],
   signal: AbortSignal | undefined,
   more: MoreWishes,
-): Promise<LdapEntry[]> {
+): Promise<SearchResult> {
   const byName = samNames.map((value) => new EqualityFilter({ attribute: 'sAMAccountName', value }));
   const isGmsa = new EqualityFilter({ attribute: 'objectClass', value: 'msDS-GroupManagedServiceAccount' });
-  return connection.search({
+  return connection.searchReferring({
     base,
     scope: 'sub',
     filter: new AndFilter({ filters: [isGmsa, byName.length === 1 ? byName[0]! : new OrFilter({ filters: byName })] }),
@@ -182,7 +188,8 @@ export async function readKeyVersion(
   return /^\d{1,10}$/.test(text) ? Number(text) : undefined;
 }
 
-function noSuchAccount(name: string, domain: string, server: string): AdError {
+/** With the domains below, where it may be. */
+function noSuchAccount(name: string, domain: string, server: string, children: readonly string[]): AdError {
   return new AdError(
     'NO_SUCH_ACCOUNT',
     `no gMSA ${samAccountName(name)} in ${domain} (asked ${server}): check its name`,
@@ -190,6 +197,7 @@ function noSuchAccount(name: string, domain: string, server: string): AdError {
       account: name,
       domain,
       server,
+      ...(children.length > 0 && { childDomains: children.join(' ') }),
     },
   );
 }

@@ -44,6 +44,20 @@ describe('an account that is not in the domain asked', () => {
     assert.equal(asked[1], 'Two@b.example');
   });
 
+  test('is looked for in the child domains that the directory names, until one has it', async () => {
+    const asked: string[] = [];
+    const there = directory(asked);
+    const fetchIn = async (accounts: readonly GmsaRef[]): Promise<FetchOutcome[]> =>
+      (await there(accounts)).map((outcome) => {
+        if (!isFailure(outcome) || outcome.account.domain !== 'a.example') return outcome;
+        const childDomains = 'x.a.example b.example y.a.example';
+        return { ...outcome, error: new AdError('NO_SUCH_ACCOUNT', outcome.error.message, { childDomains }) };
+      });
+    const [outcome] = await orElsewhere([{ name: 'Two', domain: 'a.example' }], fetchIn);
+    assert.ok(outcome && !isFailure(outcome));
+    assert.deepEqual(asked, ['Two@a.example', 'Two@x.a.example', 'Two@b.example']);
+  });
+
   test('is not looked for when it is there, nor twice in one domain, nor in what is no domain', async () => {
     const asked: string[] = [];
     const accounts = [
