@@ -208,6 +208,7 @@ describe('exchanges with the domain', { skip: status.available ? false : status.
 
     test('of a machine carries a login and the requests after it', async () => {
       const alice = await armored(lab.alice);
+      assert.ok((await alice.login()).flags & ticketFlag.ENC_PA_REP);
       const ticket = await alice.ticket(service(lab.backs[0]!.host));
       assert.equal(clientIn(ticket, lab.backs[0]!.name), lab.alice.principal);
       await alice.renew();

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { KrbClient, KrbClientOptions } from '../../../src/krb5/client.ts';
 import { writeCCache } from '../../../src/krb5/files/ccache.ts';
+import { ticketFlag } from '../../../src/krb5/numbers.ts';
 import { principal, servicePrincipal } from '../../../src/krb5/principal.ts';
 import { realmsTransport, testClient } from '../../support/kdc-client.ts';
 import { type MitRealm, needsMitRealm, startMitRealm } from '../../support/mit-realm.ts';
@@ -58,6 +59,8 @@ describe('FAST with an MIT KDC', { skip: needsMitRealm }, () => {
   test('a login in armor is one by encrypted challenge: the KDC says so in the ticket', () =>
     armored('alice', async (alice) => {
       const tgt = await alice.login();
+      // The KDC sealed a checksum of the armored request into its reply (RFC 6806 section 11), and it was right.
+      assert.ok(tgt.flags & ticketFlag.ENC_PA_REP);
       // The service takes tickets with the indicator of the challenge alone.
       const ticket = await alice.ticket(service());
       const path = join(realm.directory, 'armored.cc');
