@@ -240,8 +240,7 @@ export class DirectoryEngine implements LeaseEngine {
       const { tgt, account: right } = await timed(this.#options.metrics, 'login', realm, async () => {
         const sooner = await early?.confirm(managed.password);
         if (sooner) return { tgt: sooner, account: managed };
-        const { log, locator } = this.#options;
-        const parts = { reader, domain: account.domain, realm, locator, log, signal };
+        const parts = { reader, domain: account.domain, realm, log: this.#options.log, signal };
         return loginBySeveral({ account: managed, server }, reread, parts);
       });
       const hint = reader.keys.hintOf(accountId(managed.samAccountName, realm));

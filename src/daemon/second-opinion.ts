@@ -8,7 +8,7 @@ import { type AdError, isAdError, messageOf } from '../errors.ts';
 import { type ManagedAccount, readManagedAccounts } from '../gmsa/account.ts';
 import { loginManagedAccount } from '../gmsa/login.ts';
 import type { Credentials } from '../krb5/credentials.ts';
-import type { Locator } from '../krb5/network/locate.ts';
+import type { ExchangeContext } from '../krb5/exchanges/context.ts';
 import type { Log } from './log.ts';
 import type { Reader } from './readers.ts';
 
@@ -34,25 +34,33 @@ export async function loginBySeveral(
     readonly reader: Reader;
     readonly domain: string;
     readonly realm: string;
-    readonly locator: Locator;
     readonly log: Log | undefined;
     readonly signal: AbortSignal;
   },
 ): Promise<ManagedLogin> {
-  const { reader, domain, realm, locator, log, signal } = parts;
+  const { reader, domain, realm, log, signal } = parts;
   const asked = new Set([read.server]);
+  /** KDCs that refused: whoever is in another realm, or has no other KDC, is still asked there. */
+  const refused = new Set<string>();
+  const { transport, ...rest } = reader.client.context;
+  const context: ExchangeContext = {
+    ...rest,
+    transport: {
+      exchange: (to, request, until, service) => transport.exchange(to, request, until, service, refused),
+      close: () => undefined,
+    },
+  };
   let { account } = read;
   let refusal: AdError | undefined;
   for (;;) {
     const before = [read.account, ...reread].filter((one) => one !== account).map((one) => one.password);
     try {
-      const tgt = await loginManagedAccount(reader.client.context, account, realm, signal, reader.keys, before);
+      const tgt = await loginManagedAccount(context, account, realm, signal, reader.keys, before);
       return { tgt, account };
     } catch (e) {
       if (!isAdError(e, 'WRONG_PASSWORD')) throw e;
       refusal ??= e;
-      const kdc = endpointOf(e.details.server);
-      if (kdc) locator.failed(kdc);
+      if (typeof e.details.server === 'string') refused.add(e.details.server);
     }
     const next = asked.size > MOST_OTHERS ? undefined : await readElsewhere();
     if (!next) throw refusal;
@@ -90,8 +98,3 @@ export async function loginBySeveral(
 
 /** Wipes what was read of an account. */
 export const forgetAccount = ({ password }: ManagedAccount): void => wipe(password.current, password.previous);
-
-function endpointOf(server: unknown): { host: string; port: number } | undefined {
-  const [, host, port] = /^\[?([^/\]]+?)\]?:(\d+)$/.exec(String(server)) ?? [];
-  return host === undefined ? undefined : { host, port: Number(port) };
-}

@@ -22,8 +22,8 @@ function twoControllers(logins: string[] = []) {
     const kdcs = ['127.0.0.1', 'localhost'].map((host) => ({ host, port: domain.kdcPort }));
     const transport = new NetworkTransport({ resolver, locator, kdcs: () => kdcs });
     const watched: KdcTransport = {
-      async exchange(realm, request, signal, service) {
-        const reply = await transport.exchange(realm, request, signal, service);
+      async exchange(realm, request, signal, service, last) {
+        const reply = await transport.exchange(realm, request, signal, service, last);
         const name = clientOf(request);
         if (name?.startsWith('Daily')) logins.push(reply.server.split(':')[0]!);
         return reply;

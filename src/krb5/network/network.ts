@@ -102,6 +102,7 @@ export class NetworkTransport implements KdcTransport {
     request: Uint8Array,
     signal?: AbortSignal,
     service: KdcService = 'kerberos',
+    last?: ReadonlySet<string>,
   ): Promise<KdcReply> {
     if (this.#closed) throw new AdError('ABORTED', 'the Kerberos transport is closed');
     const doing = `asking a KDC of ${realm}`;
@@ -109,7 +110,9 @@ export class NetworkTransport implements KdcTransport {
     const deadline = AbortSignal.timeout(timeout);
     try {
       return await underSignals([signal, deadline], async (both) => {
-        const servers = await this.#locate(realm, service, both, doing);
+        const found = await this.#locate(realm, service, both, doing);
+        const isLast = (server: KdcServer) => last?.has(serverName(server)) ?? false;
+        const servers = last ? found.toSorted((a, b) => Number(isLast(a)) - Number(isLast(b))) : found;
         const ways = waysTo(servers, request.length <= this.#options.udpPreferenceLimit);
         const hasIt = new Set<KdcServer>();
         let answered: KdcServer | undefined;

@@ -12,9 +12,16 @@ export interface KdcTransport {
   /**
    * Sends one request to some KDC of the realm and returns the first answer.
    * @param service what is asked of it, tickets when absent
+   * @param last KDCs, as `KdcReply.server` names them, that are asked when no other answers
    * @throws AdError UNREACHABLE when no KDC answered, TIMEOUT or ABORTED by the signal
    */
-  exchange(realm: string, request: Uint8Array, signal?: AbortSignal, service?: KdcService): Promise<KdcReply>;
+  exchange(
+    realm: string,
+    request: Uint8Array,
+    signal?: AbortSignal,
+    service?: KdcService,
+    last?: ReadonlySet<string>,
+  ): Promise<KdcReply>;
   /** Ends every connection and timer. */
   close(): void;
 }
