@@ -127,7 +127,8 @@ export class NetworkTransport implements KdcTransport {
         };
         return firstToAnswer(ways, attempt, wayName, {
           stagger,
-          patience,
+          // A password must not be changed at two servers: one that has the request is waited for to the end.
+          patience: service === 'kpasswd' ? timeout : patience,
           signal: both,
           doing,
           // A request that got through is not sent again by another carrier: the same server would do it twice.

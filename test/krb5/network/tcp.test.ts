@@ -47,6 +47,15 @@ async function refusing(): Promise<Endpoint> {
   return closed.endpoint;
 }
 
+test('a change of a password is asked of one server, however long it takes', async () => {
+  const slow = await server((s) => onMessage(s, (m) => setTimeout(() => s.write(framed(m)), 120)));
+  const other = await server(echo);
+  const t = transport([slow.endpoint, other.endpoint], { patience: 10 });
+  const { message } = await t.exchange('R.TEST', REQUEST, undefined, 'kpasswd');
+  assert.deepEqual(Buffer.from(message).toString(), 'request');
+  assert.equal(other.connections, 0);
+});
+
 describe('a connection', () => {
   test('is kept for the next exchange', async () => {
     const kdc = await server(echo);
