@@ -6,6 +6,7 @@ import { CCACHE } from './file-policy.ts';
 import { WISHES_FIELD } from './file-wishes.ts';
 import type { Lease, LeaseStore, NewLease, NewTicket, StoredTicket } from './leases.ts';
 import type { Log } from './log.ts';
+import { Moments } from './moments.ts';
 import type { RequestedAccount } from './requests.ts';
 import { StatusError, StepError, stepWords } from './status.ts';
 import { domainlessUser, fetchWanted, forget, type UserReader, type Wanted, type WantedOutcome } from './wanted.ts';
@@ -34,7 +35,8 @@ export interface Actions {
    */
   add(wanted: readonly NewWanted[], signal: AbortSignal, leaseId?: string): Promise<NewLease>;
   /**
-   * New tickets for every lease that the user made; the caches replaced.
+   * New tickets for every lease that the user made; the caches replaced, and those that the same credential replaced a
+   * moment ago.
    * @param formerName the user's leases are those of this one, or already the user's; they become the user's
    */
   renew(reader: UserReader, signal: AbortSignal, formerName?: string): Promise<string[]>;
@@ -48,10 +50,13 @@ export function createActions(parts: {
   readonly engine: LeaseEngine;
   readonly store: LeaseStore;
   readonly log: Log;
+  /** Milliseconds from anywhere, only ever forwards. */
+  readonly clock?: () => number;
   /** Told of each ticket that came into a lease by a call, with the path of its cache. */
   readonly onTicket?: (path: string, ticket: FetchedTicket) => void;
 }): Actions {
   const { engine, store, log } = parts;
+  const moments = new Moments(parts.clock);
   /** With what the policy puts beside the ticket. */
   const fetch = (wanted: readonly Wanted[], signal: AbortSignal): Promise<WantedOutcome[]> => {
     const complete = wanted.map(({ reader, account }) => {
@@ -85,7 +90,15 @@ export function createActions(parts: {
 
     async renew(reader, signal, formerName) {
       const leases = await store.list();
-      if (formerName === undefined) return this.replace(ticketsOf(leases, reader, reader.username), signal);
+      if (formerName === undefined) {
+        const owned = ticketsOf(leases, reader, reader.username);
+        const recent = moments.of(reader);
+        const fresh = owned.flatMap(({ ticket }) => (recent.has(ticket.ccachePath) ? [ticket.ccachePath] : []));
+        const due = owned.filter(({ ticket }) => !recent.has(ticket.ccachePath));
+        const renewed = await this.replace(due, signal);
+        moments.note(reader, renewed);
+        return [...fresh, ...renewed];
+      }
       const former = ticketsOf(leases, reader, formerName);
       const owned = former.length > 0 ? former : ticketsOf(leases, reader, reader.username);
       if (owned.length === 0)
