@@ -4,6 +4,12 @@ import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/pro
 import { dirname, join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { utf8 } from '../../src/bytes.ts';
+import { readCCache } from '../../src/krb5/files/ccache.ts';
+import { formatPrincipal } from '../../src/krb5/principal.ts';
+import { startTestDomain } from '../../src/testdomain/index.ts';
+import { startDaemonProcess } from '../support/daemon-process.ts';
+import { hasProgram, runProgram } from '../support/programs.ts';
+import { scratchDirectory, until } from './fake.ts';
 import { HOUR, machine, world } from './world.ts';
 
 interface Inherited {
@@ -113,3 +119,37 @@ for (const [form, metadata] of Object.entries(forms)) {
     });
   });
 }
+
+test('the built daemon finds leases of every form at its start, and gives them the tickets that they lack', async (t) => {
+  const domain = await startTestDomain({
+    computers: [{ name: 'HOST1', groups: ['Readers'] }],
+    gmsas: [{ name: 'WebApp01', readers: ['Readers'] }],
+  });
+  const krbDir = await scratchDirectory(t);
+  const caches: string[] = [];
+  for (const [i, metadata] of Object.values(forms).entries()) {
+    const lease = `${i}`.repeat(20);
+    const path = join(krbDir, lease, 'WebApp01/krb5cc');
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, ''); // as version 1 leaves it when it is killed before it had a ticket
+    await writeFile(join(krbDir, lease, `${lease}_metadata.json`), metadata({ path, user: '', arn: '' }));
+    caches.push(path);
+  }
+  const before = { ...domain.stats };
+  const env = { DOMAIN_CONTROLLER_GMSA: `localhost:${domain.ldapPort}`, CF_KRB_DIR: krbDir };
+  const keytab = join(await scratchDirectory(t), 'keytab');
+  await writeFile(keytab, await domain.keytab('HOST1$'), { mode: 0o600 });
+  const files = { 'krb5.conf': domain.krb5Conf };
+  const daemon = await startDaemonProcess({ ...env, KRB5_KTNAME: keytab }, [], files);
+  t.after(async () => {
+    await daemon.stop();
+    await domain.close();
+  });
+  await until(async () => (await Promise.all(caches.map(async (path) => (await stat(path)).size))).every((n) => n > 0));
+  assert.equal(domain.stats.ldapSearches - before.ldapSearches, 1);
+  for (const path of caches) {
+    const { credentials } = readCCache(await readFile(path));
+    assert.equal(formatPrincipal(credentials[0]!.client), 'WebApp01$@EXAMPLE.TEST');
+    if (hasProgram('klist')) assert.equal((await runProgram('klist', ['-s', '-c', path])).code, 0);
+  }
+});

@@ -1,10 +1,15 @@
 /** Freshness over time: the renewer and the engine against the embedded domain, all by one clock that the test moves. */
 import assert from 'node:assert/strict';
 import { readFile, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
+import { createActions } from '../../src/daemon/actions.ts';
+import { DEFAULT_FILE_POLICY } from '../../src/daemon/file-policy.ts';
+import { LeaseStore } from '../../src/daemon/leases.ts';
+import { silentLog } from '../../src/daemon/log.ts';
 import { renderMetrics } from '../../src/daemon/metrics.ts';
 import { dueAt, pauseAfter, retryDelay, wayOf } from '../../src/daemon/renewal-plan.ts';
+import { Renewer } from '../../src/daemon/renewer.ts';
 import { ticketTimes } from '../../src/daemon/ticket-times.ts';
 import { HOUR, MINUTE, machine, world } from './world.ts';
 
@@ -100,6 +105,26 @@ describe('tickets read by the machine', () => {
     assert.equal(domain.stats.as, before, 'to a clock that runs ahead it does not look expired');
     await time.pass(2 * HOUR);
     assert.ok((await left(path!)) > 8 * HOUR);
+  });
+
+  test('have their keytab made sure of after a restart, when nobody knows how old its keys are', async (t) => {
+    const { time, engine, store: before, add, left } = await world(t);
+    const [path] = await add(machine, 'WebApp01');
+    time.now += HOUR;
+    for (const [keytab, soonest] of [
+      [false, 8],
+      [true, 9.9],
+    ] as const) {
+      const files = { ...DEFAULT_FILE_POLICY, keytab };
+      const store = new LeaseStore({ directory: before.directory, log: silentLog, files });
+      const renewer = new Renewer({ store, engine, log: silentLog, clock: () => time.now, timers: time });
+      renewer.start(createActions({ engine, store, log: silentLog }));
+      await time.pass(2 * MINUTE);
+      await renewer.close();
+      const remains = await left(path!);
+      assert.ok(remains > soonest * HOUR && remains < (soonest + 1) * HOUR, `${remains / HOUR}`);
+    }
+    assert.ok((await stat(join(dirname(path!), 'krb5.keytab'))).size > 0);
   });
 
   test('that are no tickets at all are replaced', async (t) => {
