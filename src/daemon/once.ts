@@ -3,7 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { copy, fromUtf8, wipe } from '../bytes.ts';
 import { AdError, type ErrorCode, messageOf } from '../errors.ts';
-import { writeFileAtomic } from '../krb5/files/atomic.ts';
+import { fileBefore, writeFileAtomic } from '../krb5/files/atomic.ts';
 import { type Actions, createActions } from './actions.ts';
 import type { OnceRequest } from './config/command-line.ts';
 import type { DaemonConfig } from './config.ts';
@@ -66,6 +66,8 @@ export async function once(request: OnceRequest, parts: OnceParts): Promise<Exit
   let password: Uint8Array | undefined;
   try {
     const leases = await credspecs(request);
+    const output = request.output === undefined ? undefined : resolve(request.output);
+    if (output !== undefined) await fileBefore(output);
     password = request.user && (await readPassword(request.user.passwordFile, parts.readInput ?? standardInput));
     const users = new Map<string, UserReader>();
     const wantedOf = (accounts: readonly RequestedAccount[]): Wanted[] => {
@@ -80,8 +82,8 @@ export async function once(request: OnceRequest, parts: OnceParts): Promise<Exit
     const wanted = [...leases].map(([id, accounts]) => [id, wantedOf(accounts)] as const);
     engine = await parts.openEngine();
     const signal = AbortSignal.any([parts.signal, AbortSignal.timeout(CALL_LIMIT_MS)]);
-    if (request.output !== undefined) {
-      await writeTicket(resolve(request.output), wanted[0]![1], engine, parts, signal);
+    if (output !== undefined) {
+      await writeTicket(output, wanted[0]![1], engine, parts, signal);
       return exitCode.OK;
     }
     await mkdir(parts.config.krbDir, { recursive: true, mode: 0o755 });

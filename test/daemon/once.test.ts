@@ -1,7 +1,7 @@
 /** Leases without a client: CF_CRED_SPEC_FILE and --once, the built daemon before a domain, klist as the judge. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { parseMetadata } from '../../src/daemon/metadata.ts';
@@ -127,6 +127,17 @@ describe('--once', () => {
     const { once } = await place(t);
     assert.equal((await once(['nothing.json'])).code, 1);
     assert.equal((await once(['WebApp01.json'], { env: { KRB5_KTNAME: '/nonexistent' } })).code, 1);
+  });
+
+  test('1: a ticket is put in the place of a file only, never of a device, a pipe or a directory', async (t) => {
+    const { directory, once } = await place(t);
+    await symlink('/dev/null', join(directory, 'device'));
+    for (const output of ['device', '.']) {
+      const { code, stderr } = await once(['WebApp01.json', '--output', output]);
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, /only a file can be replaced/);
+    }
+    assert.equal(await readlink(join(directory, 'device')), '/dev/null');
   });
 
   test('2: no credspec at all', async (t) => {

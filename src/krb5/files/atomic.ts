@@ -1,7 +1,7 @@
 /** Replacing files that hold secrets, so that no reader ever sees a part of one and no stranger any of it. */
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
-import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AdError, messageOf } from '../../errors.ts';
 
@@ -59,6 +59,19 @@ export async function writeFilesAtomic(files: readonly AtomicFile[]): Promise<vo
     const errno = (e as NodeJS.ErrnoException).code;
     throw new AdError('FILE', `cannot write ${at}: ${messageOf(e)}`, { path: at, errno }, e);
   }
+}
+
+/**
+ * What is at a path that somebody chose for a file, links followed; undefined for nothing. A rename puts the file in the
+ * place of anything that is no directory: whoever names `/dev/stdout` or a pipe means to write into it, and root would
+ * take it away from everybody.
+ * @throws AdError FILE when it is something else than a file
+ */
+export async function fileBefore(path: string): Promise<Stats | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found || found.isFile()) return found;
+  const what = found.isDirectory() ? 'a directory' : 'a device, pipe or socket';
+  throw new AdError('FILE', `${path} is ${what}: only a file can be replaced by another`, { path });
 }
 
 /** @param made told once there is a file to be removed again */

@@ -1,9 +1,9 @@
 /** One ticket cache in a file: read whole, replaced whole, zeroed before it is removed. */
 import { constants } from 'node:fs';
-import { lstat, open, readFile, stat, unlink } from 'node:fs/promises';
+import { lstat, open, readFile, unlink } from 'node:fs/promises';
 import { wipe } from '../../bytes.ts';
 import { AdError, messageOf } from '../../errors.ts';
-import { writeFileAtomic } from './atomic.ts';
+import { fileBefore, writeFileAtomic } from './atomic.ts';
 import { type CCache, readCCache, writeCCache } from './ccache.ts';
 
 /** A cache that can be had by name; it need not exist yet. */
@@ -69,10 +69,13 @@ export function fileCache(path: string, name = `FILE:${path}`): CacheHandle {
   };
 }
 
-/** The owner and mode a file has, for its successor; those of this process where there is none. */
+/**
+ * The owner and mode a file has, for its successor; those of this process where there is none.
+ * @throws AdError FILE when something else than a file is there
+ */
 export async function likeBefore(path: string): Promise<{ mode: number; uid?: number; gid?: number }> {
-  const old = await stat(path).catch(() => undefined);
-  if (!old?.isFile()) return { mode: 0o600 };
+  const old = await fileBefore(path);
+  if (!old) return { mode: 0o600 };
   return {
     mode: old.mode & 0o777,
     ...(old.uid !== process.getuid?.() && { uid: old.uid }),

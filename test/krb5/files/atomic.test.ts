@@ -6,7 +6,18 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { utf8 } from '../../../src/bytes.ts';
 import { AdError } from '../../../src/errors.ts';
-import { writeFileAtomic } from '../../../src/krb5/files/atomic.ts';
+import { fileBefore, writeFileAtomic } from '../../../src/krb5/files/atomic.ts';
+
+test('a device is no file before another one, through links too; a file and nothing are', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'atomic-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const link = join(directory, 'link');
+  assert.equal(await fileBefore(link), undefined);
+  await symlink('/dev/null', link);
+  await assert.rejects(fileBefore(link), { code: 'FILE' });
+  await writeFile(join(directory, 'file'), 'there');
+  assert.equal((await fileBefore(join(directory, 'file')))?.size, 5);
+});
 
 describe('writeFileAtomic', () => {
   let top: string;
