@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { DEFAULT_KEYTAB } from '../accounts/keytab.ts';
 import { AdError, messageOf } from '../errors.ts';
 import { type Krb5Config, loadKrb5Config, realmOfHost } from '../krb5/config.ts';
-import { DEFAULT_ETYPES, etypeName, findProfile } from '../krb5/crypto/index.ts';
+import { etypeName, findProfile } from '../krb5/crypto/index.ts';
+import { exchangeSettings, permittedEtypes } from '../krb5/environment/environment.ts';
 import type { ContextOptions } from '../krb5/exchanges/context.ts';
 import { type Endpoint, Locator, type SiteOf } from '../krb5/network/locate.ts';
 import { NetworkTransport, networkSettings } from '../krb5/network/network.ts';
@@ -71,20 +72,10 @@ function siteOf(setting: string, resolver: Resolver): SiteOf {
 }
 
 function kerberosSettings(krb5: Krb5Config, log: Log): Partial<ContextOptions> {
-  const permitted = krb5.permittedEtypes ?? DEFAULT_ETYPES;
-  for (const etype of permitted.filter((e) => findProfile(e)?.weak)) {
+  for (const etype of permittedEtypes(krb5).filter((e) => findProfile(e)?.weak)) {
     log.warn(`krb5.conf permits the weak encryption type ${etypeName(etype)}`);
   }
-  return {
-    permittedEtypes: permitted,
-    ...(krb5.tktEtypes && { tktEtypes: krb5.tktEtypes }),
-    ...(krb5.tgsEtypes && { tgsEtypes: krb5.tgsEtypes }),
-    clockSkew: krb5.clockskewSeconds * 1000,
-    kdcTimesync: krb5.kdcTimesync,
-    ticketLifetime: krb5.ticketLifetimeSeconds * 1000,
-    // Without a setting of its own the daemon asks for what Active Directory grants at most by default.
-    ...(krb5.renewLifetimeSeconds > 0 && { renewLifetime: krb5.renewLifetimeSeconds * 1000 }),
-  };
+  return exchangeSettings(krb5);
 }
 
 /** `host`, `host:port` or `[v6]:port` of DOMAIN_CONTROLLER_GMSA. */

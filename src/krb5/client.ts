@@ -36,6 +36,8 @@ export interface KrbClientOptions extends ContextOptions {
   readonly forwardable?: boolean;
   /** True: `ticket` may be given addresses. */
   readonly proxiable?: boolean;
+  /** Called once by `close()`: ends what lives as long as the client. */
+  readonly closed?: () => void;
 }
 
 export interface TicketOptions {
@@ -265,9 +267,11 @@ export class KrbClient {
 
   /** Ends what is under way and wipes secret and session keys. */
   close(): void {
+    const again = this.#closing.signal.aborted;
     this.#closing.abort(new AdError('ABORTED', `the client ${formatPrincipal(this.client)} was closed`));
     this.forget();
     this.#options.secret.destroy();
+    if (!again) this.#options.closed?.();
   }
 
   #lasts(ticket: Credentials): boolean {

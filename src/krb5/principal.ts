@@ -19,8 +19,11 @@ export function krbtgt(realm: string, within: string = realm): Principal {
   return { nameType: nameType.SRV_INST, components: ['krbtgt', realm], realm: within };
 }
 
-/** A host-based service such as `ldap/dc1.example.com`. */
-export function servicePrincipal(service: string, host: string, realm: string): Principal {
+/**
+ * A host-based service such as `ldap/dc1.example.com`.
+ * @param realm '' unless told otherwise: the KDCs know, and a client follows where they refer to
+ */
+export function servicePrincipal(service: string, host: string, realm = ''): Principal {
   return { nameType: nameType.SRV_HST, components: [service, host], realm };
 }
 
@@ -94,6 +97,11 @@ export function sameName(
 
 export function isKrbtgt(p: Principal): boolean {
   return p.components.length === 2 && p.components[0] === 'krbtgt';
+}
+
+/** The salt of a password where the KDC names none: "the principal's realm and name components" run together (RFC 4120 4). */
+export function defaultSalt({ realm, components }: Principal): string {
+  return realm + components.join('');
 }
 
 /**

@@ -1,13 +1,10 @@
-/** Reading the directory for a command: who reads, and a sealed connection to a domain controller. */
-import { copy } from '../../bytes.ts';
 import { AdError, isAdError } from '../../errors.ts';
 import { type ParsedFlags, UsageError } from '../../flags.ts';
 import type { KrbClient } from '../../krb5/client.ts';
 import { realmOfHost } from '../../krb5/config.ts';
-import { isConfigEntry } from '../../krb5/files/ccache-config.ts';
 import { firstToAnswer } from '../../krb5/network/failover.ts';
 import { type Endpoint, endpointName } from '../../krb5/network/locate.ts';
-import { type Principal, parsePrincipal, samePrincipal } from '../../krb5/principal.ts';
+import { type Principal, parsePrincipal } from '../../krb5/principal.ts';
 import { connectSealed, type SealedConnection } from '../../ldap/client.ts';
 import { LDAP_PORT, locateDomainControllers } from '../../ldap/locate.ts';
 import { type FlagTable, text } from '../command.ts';
@@ -21,6 +18,7 @@ import {
   permittedEtypes,
   type Session,
   sessionClient,
+  ticketsOf,
   usableTgt,
   wipeCache,
 } from './session.ts';
@@ -88,10 +86,7 @@ export async function cachedClient(session: Session, name: string | undefined, t
   const cache = await (await caches(name, session.config, terminal).primary()).read();
   try {
     usableTgt(cache, Date.now());
-    const tickets = cache.credentials
-      .filter((c) => !isConfigEntry(c) && samePrincipal(c.client, cache.principal))
-      .map((c) => ({ ...c, key: { ...c.key, value: copy(c.key.value) } }));
-    return sessionClient(session, { principal: cache.principal, secret: noSecret }, tickets);
+    return sessionClient(session, { principal: cache.principal, secret: noSecret }, ticketsOf(cache));
   } finally {
     wipeCache(cache);
   }

@@ -8,7 +8,6 @@ import { realmOfHost } from '../../krb5/config.ts';
 import type { Credentials } from '../../krb5/credentials.ts';
 import { etypeByName, etypeName, Key } from '../../krb5/crypto/index.ts';
 import type { CCache } from '../../krb5/files/ccache.ts';
-import { isConfigEntry } from '../../krb5/files/ccache-config.ts';
 import type { KeytabEntry } from '../../krb5/files/keytab.ts';
 import { loadKeytab, wipeEntries } from '../../krb5/files/keytab-edit.ts';
 import { Ticket } from '../../krb5/messages.ts';
@@ -23,6 +22,7 @@ import {
   noSecret,
   principalOf,
   type Session,
+  ticketsOf,
   usableTgt,
   wipeCache,
   withSession,
@@ -108,16 +108,13 @@ function clientOf(session: Session, cache: CCache, parsed: ParsedFlags): KrbClie
   const named = text(parsed, 'etype');
   const etype = named === undefined ? undefined : etypeByName(named);
   if (named !== undefined && etype === undefined) throw new UsageError(`there is no encryption type ${named}`);
-  const tickets = cache.credentials
-    .filter((c) => !isConfigEntry(c) && samePrincipal(c.client, cache.principal))
-    .map((c) => ({ ...c, key: { ...c.key, value: copy(c.key.value) } }));
   return new KrbClient({
     ...contextOptions(session),
     ...(etype !== undefined && { permittedEtypes: [etype], tgsEtypes: [etype] }),
     config,
     client: cache.principal,
     secret: noSecret,
-    tickets,
+    tickets: ticketsOf(cache),
   });
 }
 

@@ -1,0 +1,72 @@
+/** Ticket caches and clients: a client from what a cache holds, and a cache of what a client holds. */
+import { copy, wipe } from '../../bytes.ts';
+import { AdError } from '../../errors.ts';
+import type { KrbClient } from '../client.ts';
+import type { Credentials } from '../credentials.ts';
+import type { ExchangeContext } from '../exchanges/context.ts';
+import type { CCache } from '../files/ccache.ts';
+import { isConfigEntry } from '../files/ccache-config.ts';
+import { formatPrincipal, krbtgt, samePrincipal } from '../principal.ts';
+import type { Secret } from '../secret.ts';
+
+/** The ticket-granting ticket of a cache's own realm; undefined when there is none. */
+export function tgtOf(cache: CCache): Credentials | undefined {
+  const tgs = krbtgt(cache.principal.realm);
+  return cache.credentials.findLast((c) => !isConfigEntry(c) && samePrincipal(c.server, tgs));
+}
+
+/** A ticket with less left than this is of no use any more, ms. */
+export const TGT_MARGIN = 2 * 60_000;
+
+/**
+ * As `tgtOf`, where it lasts long enough for use.
+ * @param now milliseconds since 1970
+ * @throws AdError NOT_FOUND with what to do
+ */
+export function usableTgt(cache: CCache, now: number): Credentials {
+  const tgt = tgtOf(cache);
+  const who = formatPrincipal(cache.principal);
+  if (!tgt) throw new AdError('NOT_FOUND', `the cache holds no ticket-granting ticket of ${who}: kinit gets one`);
+  if (tgt.endtime.getTime() - now <= TGT_MARGIN)
+    throw new AdError(
+      'NOT_FOUND',
+      `the ticket of ${who} expired at ${tgt.endtime.toISOString()}: kinit gets a new one`,
+    );
+  return tgt;
+}
+
+/** Copies of a cache's own tickets, for a client to take over; the cache's are the caller's to wipe. */
+export function ticketsOf(cache: CCache): Credentials[] {
+  return cache.credentials
+    .filter((c) => !isConfigEntry(c) && samePrincipal(c.client, cache.principal))
+    .map((c) => ({ ...c, key: { ...c.key, value: copy(c.key.value) } }));
+}
+
+/**
+ * What a client holds, as a cache to write. The tickets stay the client's: write it before the client is closed.
+ * @throws AdError INVALID_ARGUMENT when it holds no ticket-granting ticket: `login` gets one
+ */
+export function cacheContent(client: KrbClient): CCache {
+  const content = { principal: client.client, kdcOffset: kdcOffset(client.context), credentials: [...client.held] };
+  if (!tgtOf(content)) throw new AdError('INVALID_ARGUMENT', `${formatPrincipal(client.client)} has not logged on`);
+  return content;
+}
+
+/** The clock difference that a context learned, in a cache's form. */
+export function kdcOffset(context: Pick<ExchangeContext, 'timeOffset'>): NonNullable<CCache['kdcOffset']> {
+  const seconds = Math.trunc(context.timeOffset / 1000);
+  return { seconds, microseconds: Math.round((context.timeOffset - seconds * 1000) * 1000) };
+}
+
+/** Wipes the session keys of a cache that was read. */
+export function wipeCache(cache: CCache): void {
+  wipe(...cache.credentials.map((c) => c.key.value));
+}
+
+/** The secret of a client that lives on tickets: it has nothing to get a new first ticket with. */
+export const noSecret: Secret = {
+  etypes: [],
+  key: async () => undefined,
+  remembered: undefined,
+  destroy: () => undefined,
+};

@@ -1,0 +1,179 @@
+/** From the words of an environment to a client: krb5.conf, password, keytab, ticket cache. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { parseKrb5Conf } from '../../../src/krb5/config.ts';
+import { cacheContent } from '../../../src/krb5/environment/cached.ts';
+import { type Environment, loadEnvironment } from '../../../src/krb5/environment/environment.ts';
+import { openClient } from '../../../src/krb5/environment/open.ts';
+import { openCaches } from '../../../src/krb5/files/ccache-collection.ts';
+import { parseCacheName } from '../../../src/krb5/files/ccache-name.ts';
+import { formatPrincipal, servicePrincipal } from '../../../src/krb5/principal.ts';
+import { startTestDomain, type TestDomain } from '../../../src/testdomain/index.ts';
+
+describe('openClient', () => {
+  let domain: TestDomain;
+  let directory: string;
+  let env: Record<string, string>;
+  let environment: Environment;
+
+  before(async () => {
+    domain = await startTestDomain({
+      users: [
+        { name: 'alice', password: 'Only-For-Tests-1' },
+        { name: 'bob', password: 'Only-For-Tests-2' },
+      ],
+      computers: [{ name: 'HOST1' }],
+      services: [{ spn: 'HTTP/web.example.test' }],
+    });
+    directory = await mkdtemp(join(tmpdir(), 'cf-open-'));
+    env = {
+      KRB5_CONFIG: join(directory, 'krb5.conf'),
+      KRB5CCNAME: `FILE:${join(directory, 'cc')}`,
+      KRB5_KTNAME: join(directory, 'host.keytab'),
+    };
+    await writeFile(env.KRB5_CONFIG!, domain.krb5Conf);
+    await writeFile(env.KRB5_KTNAME!, await domain.keytab('HOST1$'), { mode: 0o600 });
+    environment = await loadEnvironment({ env });
+  });
+  after(async () => {
+    environment?.close();
+    await domain?.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  const alice = (password: string | Uint8Array) => openClient({ environment, principal: 'alice', password });
+  const nameOf = async (client: Awaited<ReturnType<typeof openClient>>): Promise<string> => {
+    const { client: who } = await client.login();
+    client.close();
+    return formatPrincipal(who);
+  };
+
+  test('logs on by password, in the default realm', async () => {
+    assert.equal(await nameOf(await alice('Only-For-Tests-1')), 'alice@EXAMPLE.TEST');
+  });
+
+  test("a password's bytes stay the caller's", async () => {
+    const bytes = Buffer.from('Only-For-Tests-1');
+    assert.equal(await nameOf(await alice(bytes)), 'alice@EXAMPLE.TEST');
+    assert.equal(bytes.toString(), 'Only-For-Tests-1');
+  });
+
+  test('a wrong password is one', async () => {
+    const client = await alice('wrong');
+    await assert.rejects(client.login(), { code: 'WRONG_PASSWORD' });
+    client.close();
+  });
+
+  test("logs on by the machine's keytab", async () => {
+    assert.equal(await nameOf(await openClient({ environment, keytab: true })), 'HOST1$@EXAMPLE.TEST');
+  });
+
+  test('says whom a keytab has when it is another', async () => {
+    await assert.rejects(openClient({ environment, keytab: true, principal: 'alice' }), /it has HOST1\$@EXAMPLE.TEST/);
+  });
+
+  test('goes on with the tickets of a cache and asks no password', async () => {
+    const first = await alice('Only-For-Tests-1');
+    await first.login();
+    await openCaches(parseCacheName(env.KRB5CCNAME!))
+      .primary()
+      .then((cache) => cache.write(cacheContent(first)));
+    first.close();
+    const asked = domain.stats.as;
+    const client = await openClient({ environment });
+    const ticket = await client.ticket(servicePrincipal('HTTP', 'web.example.test'));
+    assert.equal(formatPrincipal(ticket.client), 'alice@EXAMPLE.TEST');
+    assert.equal(domain.stats.as, asked);
+    client.close();
+  });
+
+  test("finds a principal's own cache among those of a directory", async () => {
+    const name = `DIR:${join(directory, 'caches')}`;
+    const collection = openCaches(parseCacheName(name));
+    for (const [who, password] of [
+      ['alice', 'Only-For-Tests-1'],
+      ['bob', 'Only-For-Tests-2'],
+    ] as const) {
+      const client = await openClient({ environment, principal: who, password });
+      await client.login();
+      await (await collection.create()).write(cacheContent(client));
+      client.close();
+    }
+    for (const who of ['alice', 'bob'])
+      assert.equal(await nameOf(await openClient({ environment, cache: name, principal: who })), `${who}@EXAMPLE.TEST`);
+  });
+
+  test("does not give one principal another's tickets", async () => {
+    await assert.rejects(openClient({ environment, principal: 'bob' }), { code: 'NOT_FOUND', message: /is of alice@/ });
+  });
+
+  test('without a ticket it is the client of KRB5_CLIENT_KTNAME', async () => {
+    const other = { ...env, KRB5CCNAME: join(directory, 'none'), KRB5_CLIENT_KTNAME: env.KRB5_KTNAME! };
+    const own = await loadEnvironment({ env: other });
+    assert.equal(await nameOf(await openClient({ environment: own })), 'HOST1$@EXAMPLE.TEST');
+    own.close();
+  });
+
+  test('without anything it says which cache is not there', async () => {
+    const own = await loadEnvironment({ env: { ...env, KRB5CCNAME: '/nowhere/cc' } });
+    await assert.rejects(openClient({ environment: own }), { code: 'NOT_FOUND', message: /\/nowhere\/cc/ });
+    own.close();
+  });
+
+  test('a cache whose ticket has ended is as good as none', async () => {
+    const later = await loadEnvironment({ env, clock: () => Date.now() + 86_400_000 });
+    await assert.rejects(openClient({ environment: later }), { code: 'NOT_FOUND', message: /expired/ });
+    later.close();
+  });
+
+  test('a cache that cannot be read is another error than one that is not there', async () => {
+    await assert.rejects(openClient({ environment, cache: directory }), { code: 'FILE' });
+  });
+
+  test('several proofs at once make no sense', async () => {
+    await assert.rejects(openClient({ environment, principal: 'alice', password: 'x', keytab: true }), {
+      code: 'INVALID_ARGUMENT',
+    });
+    await assert.rejects(openClient({ environment, password: 'x' }), /goes with a principal/);
+  });
+
+  test('a client ends the environment that it made, not one that it was given', async () => {
+    const client = await alice('Only-For-Tests-1');
+    await client.login();
+    client.close();
+    assert.equal(await nameOf(await alice('Only-For-Tests-1')), 'alice@EXAMPLE.TEST');
+    const { KRB5_CONFIG } = process.env;
+    process.env.KRB5_CONFIG = env.KRB5_CONFIG!;
+    const own = await openClient({ principal: 'alice', password: 'Only-For-Tests-1' });
+    if (KRB5_CONFIG === undefined) delete process.env.KRB5_CONFIG;
+    else process.env.KRB5_CONFIG = KRB5_CONFIG;
+    await own.login();
+    const { transport } = own.context;
+    own.close();
+    own.close();
+    await assert.rejects(transport.exchange('EXAMPLE.TEST', new Uint8Array(1)), /closed/);
+  });
+
+  test('a client that holds no first ticket has nothing to write', async () => {
+    const client = await alice('Only-For-Tests-1');
+    assert.throws(() => cacheContent(client), { code: 'INVALID_ARGUMENT' });
+    client.close();
+  });
+});
+
+describe('loadEnvironment', () => {
+  test('takes a configuration at hand', async () => {
+    const environment = await loadEnvironment({ config: parseKrb5Conf('[libdefaults]\n default_realm = A.EXAMPLE\n') });
+    assert.equal(environment.config.defaultRealm, 'A.EXAMPLE');
+    environment.close();
+  });
+
+  test('a krb5.conf that is not there leaves all to DNS', async () => {
+    const environment = await loadEnvironment({ env: { KRB5_CONFIG: '/nowhere/krb5.conf' } });
+    assert.equal(environment.config.dnsLookupKdc, true);
+    environment.close();
+  });
+});
