@@ -127,7 +127,7 @@ export class LeaseStore {
     const records = tickets.map((t) => recordOf(t, final));
     try {
       // Not synced to disk: what a power failure takes from a new lease its containers have lost as well.
-      await makeDirectory(home, { mode: 0o700 });
+      await mkdir(home, { mode: 0o700 });
       const metadata = utf8(formatMetadata(records));
       const written = await Promise.allSettled([
         writeFileAtomic(join(home, `${id}_metadata.json`), metadata, { mode: METADATA_MODE, draft: true }),

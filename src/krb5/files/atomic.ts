@@ -5,6 +5,8 @@ import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AdError, messageOf } from '../../errors.ts';
 
+const OWNER_ONLY = 0o600;
+
 export interface AtomicOptions {
   /** Permission bits, whatever the umask; 0o600 when absent. */
   readonly mode?: number;
@@ -78,19 +80,25 @@ export async function fileBefore(path: string): Promise<Stats | undefined> {
 async function stage(file: AtomicFile, temporary: string, made: () => void): Promise<void> {
   // O_EXCL makes the file or fails, so it cannot be someone else's; nobody but the owner may open it from here on.
   const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
-  const handle: FileHandle = await open(temporary, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o600);
+  const handle: FileHandle = await open(temporary, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, OWNER_ONLY);
   made();
   try {
-    await giveAway(file.path, file, {
-      chown: (uid, gid) => handle.chown(uid, gid),
-      chmod: (mode) => handle.chmod(mode),
-    });
+    // A file that is as it shall be needs no further word: a lease is waited for.
+    const given = file.uid !== undefined || file.gid !== undefined || (file.mode ?? OWNER_ONLY) !== OWNER_ONLY;
+    if (given || !umaskSparesOwner())
+      await giveAway(file.path, file, {
+        chown: (uid, gid) => handle.chown(uid, gid),
+        chmod: (mode) => handle.chmod(mode),
+      });
     await handle.writeFile(file.bytes);
     if (!file.draft) await handle.sync();
   } finally {
     await handle.close();
   }
 }
+
+/** No sane umask takes the owner's own rights away; one that does is met by setting the mode. */
+const umaskSparesOwner = (): boolean => (process.umask() & OWNER_ONLY) === 0;
 
 /** chown(2): "If the owner or group is specified as -1, then that ID is not changed." */
 const UNCHANGED = -1;
