@@ -5,7 +5,7 @@ import { abortable, deferred } from '../async.ts';
 import { AdError, abortError, messageOf, throwIfAborted } from '../errors.ts';
 import type { KrbClient } from '../krb5/client.ts';
 import { type Endpoint, endpointName } from '../krb5/network/locate.ts';
-import { lookupWith, type Resolver } from '../krb5/network/resolver.ts';
+import { DnsResolver, lookupWith, type Resolver } from '../krb5/network/resolver.ts';
 import { servicePrincipal } from '../krb5/principal.ts';
 import { saslBind } from './bind.ts';
 import { ldapResultError } from './errors.ts';
@@ -21,7 +21,8 @@ export interface SealedConnectionOptions {
   readonly endpoint: Endpoint;
   /** Who binds. */
   readonly client: KrbClient;
-  readonly resolver: Resolver;
+  /** Node's, by /etc/resolv.conf, unless told otherwise. */
+  readonly resolver?: Resolver;
   /** TLS in place of the bind's own encryption; the port is then that of the endpoint all the same. */
   readonly tls?: TlsOptions | undefined;
   /** SASL mechanism; GSSAPI when absent. */
@@ -42,7 +43,7 @@ export async function connectSealed(options: SealedConnectionOptions): Promise<S
   const raw = connect({
     host: endpoint.host,
     port: endpoint.port,
-    lookup: lookupWith(options.resolver),
+    lookup: lookupWith(options.resolver ?? new DnsResolver()),
     noDelay: true,
   });
   let socket: Socket = raw;

@@ -2,10 +2,10 @@ import { AdError, isAdError } from '../../errors.ts';
 import { type ParsedFlags, UsageError } from '../../flags.ts';
 import type { KrbClient } from '../../krb5/client.ts';
 import { realmOfHost } from '../../krb5/config.ts';
-import { firstToAnswer } from '../../krb5/network/failover.ts';
-import { type Endpoint, endpointName } from '../../krb5/network/locate.ts';
+import type { Endpoint } from '../../krb5/network/locate.ts';
 import { type Principal, parsePrincipal } from '../../krb5/principal.ts';
-import { connectSealed, type SealedConnection } from '../../ldap/client.ts';
+import type { SealedConnection } from '../../ldap/client.ts';
+import { connectDomain } from '../../ldap/domain.ts';
 import { LDAP_PORT, locateDomainControllers } from '../../ldap/locate.ts';
 import { type FlagTable, text } from '../command.ts';
 import type { Terminal } from '../terminal.ts';
@@ -107,15 +107,5 @@ export async function openDirectory(
   servers: readonly Endpoint[],
   signal?: AbortSignal,
 ): Promise<SealedConnection> {
-  return firstToAnswer(
-    servers,
-    (endpoint, own) => connectSealed({ endpoint, client, resolver: session.resolver, signal: own }),
-    endpointName,
-    {
-      stagger: 1000,
-      signal,
-      doing: 'connecting to a domain controller',
-      goesOn: (e) => isAdError(e, 'UNREACHABLE', 'UNKNOWN_SERVICE', 'REPLY_REJECTED', 'MALFORMED'),
-    },
-  );
+  return connectDomain(client.client.realm, { client, environment: session, servers, signal });
 }
