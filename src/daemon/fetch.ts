@@ -25,7 +25,7 @@ import { exchangeContext } from '../krb5/exchanges/context.ts';
 import { renewTicket } from '../krb5/exchanges/tgs.ts';
 import { readCCache, writeCCache } from '../krb5/files/ccache.ts';
 import { isConfigEntry } from '../krb5/files/ccache-config.ts';
-import { isKrbtgt } from '../krb5/principal.ts';
+import { isKrbtgt, samePrincipal } from '../krb5/principal.ts';
 import { type ConfiguredRealm, filesBeside } from './beside.ts';
 import { orElsewhere } from './elsewhere.ts';
 import type { FetchOutcome, FetchRequest, GmsaRef, LeaseEngine, ReaderIdentity } from './engine.ts';
@@ -293,8 +293,13 @@ export class DirectoryEngine implements LeaseEngine {
 
   async renew(ccache: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     const cache = readCCache(ccache);
+    // Of the cache's own principal: no ticket of another one comes out under its name.
     const tgt = cache.credentials.find(
-      (c) => !isConfigEntry(c) && isKrbtgt(c.server) && c.server.realm === c.client.realm,
+      (c) =>
+        !isConfigEntry(c) &&
+        isKrbtgt(c.server) &&
+        c.server.realm === c.client.realm &&
+        samePrincipal(c.client, cache.principal),
     );
     const context = exchangeContext(this.#options.kerberos);
     context.timeOffset = (cache.kdcOffset?.seconds ?? 0) * 1000;

@@ -3,7 +3,6 @@
  * other; each ticket has its own due time and its own failures, and no account stops another. A ticket on disk is
  * replaced only by its whole successor.
  */
-import { readFile } from 'node:fs/promises';
 import { mapLimited, underSignals } from '../async.ts';
 import { wipe } from '../bytes.ts';
 import { isAdError, messageOf } from '../errors.ts';
@@ -11,12 +10,13 @@ import { type Actions, accountOf } from './actions.ts';
 import type { DaemonConfig } from './config.ts';
 import type { FetchedTicket, LeaseEngine } from './engine.ts';
 import { CALL_LIMIT_MS, systemTimers, type Timers } from './jobs.ts';
+import { readFileOfTicket } from './lease-files.ts';
 import type { Lease, LeaseStore, StoredTicket } from './leases.ts';
 import type { Log } from './log.ts';
 import type { DaemonMetrics } from './metrics.ts';
 import type { TicketPlan } from './overview.ts';
 import { dueAt, goesAlong, pauseAfter, retryDelay, type Way, wayOf } from './renewal-plan.ts';
-import { type TicketTimes, ticketTimes } from './ticket-times.ts';
+import { type CacheFacts, cacheFacts, type TicketTimes, ticketTimes } from './ticket-times.ts';
 
 /** Leases on disk are looked at this often at least, ms. */
 const LOOK_EVERY = 5 * 60_000;
@@ -39,7 +39,7 @@ interface Entry {
 interface Due {
   readonly lease: Lease;
   readonly ticket: StoredTicket;
-  readonly times: TicketTimes;
+  readonly times: CacheFacts;
   readonly entry: Entry;
 }
 
@@ -154,7 +154,7 @@ export class Renewer {
         found.push({ lease, ticket, times, entry: this.#entry(ticket, times) });
       } catch (e) {
         // A cache that cannot be read is as good as expired: its successor is due at once, where we can fetch one.
-        const times = { starts: 0, ends: 0, renewUntil: 0 };
+        const times = { owner: '', starts: 0, ends: 0, renewUntil: 0 };
         const entry = this.#entry(ticket, times);
         entry.lastError ??= messageOf(e);
         found.push({ lease, ticket, times, entry });
@@ -221,7 +221,10 @@ export class Renewer {
       let old: Buffer | undefined;
       let renewed: Uint8Array | undefined;
       try {
-        old = await readFile(best.ticket.ccachePath);
+        old = await readFileOfTicket(best.ticket.ccachePath);
+        // A container may write to its directory: what it has put there since goes to no other one.
+        const { owner } = await cacheFacts(old);
+        if (owner !== best.times.owner) throw new Error(`the cache is one of ${owner} by now`);
         renewed = await this.#parts.engine.renew(old, signal);
         for (const due of left.splice(0)) await this.#put(due, renewed);
       } catch (e) {
@@ -278,12 +281,16 @@ export class Renewer {
   }
 }
 
-/** Tickets that one search and one login, or one extension, can serve: same reader, same account, same source. */
-function groupOf({ ticket, entry }: Due): string {
+/**
+ * Tickets that one search and one login, or one extension, can serve: same reader, same account, same source. What is
+ * extended is the cache itself, so it must say that it is the same account's, too.
+ */
+function groupOf({ ticket, entry, times }: Due): string {
   const { domainlessUser, serviceAccountName, domainName, credspecInfo } = ticket.record;
   const account = `${serviceAccountName}@${domainName}`.toLowerCase();
   // Users' names know no case, secrets' do.
   const { kind } = entry.way;
   const reader = kind === 'extend' ? domainlessUser.toLowerCase() : domainlessUser;
-  return JSON.stringify([kind, reader, account, credspecInfo.split('#', 1)[0]]);
+  const owner = kind === 'extend' ? times.owner : '';
+  return JSON.stringify([kind, reader, account, credspecInfo.split('#', 1)[0], owner]);
 }

@@ -11,20 +11,17 @@
  * the ticket and keeps the keys before its newest, so a reader in between finds what fits together.
  */
 import { randomBytes } from 'node:crypto';
-import { constants, type Dirent } from 'node:fs';
-import { open, readlink, rename, rmdir, symlink, unlink } from 'node:fs/promises';
+import type { Dirent } from 'node:fs';
+import { readlink, rename, rmdir, symlink, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hex, wipe } from '../bytes.ts';
 import { writeFilesAtomic } from '../krb5/files/atomic.ts';
 import { withEarlierKeys } from '../krb5/files/keytab-merge.ts';
 import { CCACHE, type FilePolicy, KEYTAB, KRB5_CONF } from './file-policy.ts';
-import { entries, gone, isMissing } from './lease-files.ts';
+import { entries, gone, isMissing, readFileOfTicket } from './lease-files.ts';
 
 /** What `writeFilesAtomic` and `link` leave when the process is killed within them. */
 export const temporaryName = /^\.[0-9a-f]{32}\.tmp$/;
-
-/** Largest keytab that is read back. */
-const MAX_KEYTAB = 4 * 1024 * 1024;
 
 export interface TicketFiles {
   readonly ccache: Uint8Array;
@@ -70,14 +67,7 @@ export async function writeTicket(
 async function mergedKeytab(path: string, fresh: Uint8Array): Promise<Uint8Array | undefined> {
   let earlier: Uint8Array | undefined;
   try {
-    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    try {
-      const stat = await file.stat();
-      if (!stat.isFile() || stat.size > MAX_KEYTAB) return undefined;
-      earlier = await file.readFile();
-    } finally {
-      await file.close();
-    }
+    earlier = await readFileOfTicket(path);
     return withEarlierKeys(fresh, earlier);
   } catch {
     // What cannot be read is replaced.
