@@ -170,6 +170,7 @@ function krb5Conf(realm: string, domain: string, kdc: string): string {
 [realms]
   ${realm} = {
     kdc = ${kdc}
+    kpasswd_server = ${kdc}
   }
 
 [domain_realm]

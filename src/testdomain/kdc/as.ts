@@ -60,7 +60,7 @@ export async function asExchange(
     const canonical = (body.kdcOptions & kdcOption.CANONICALIZE) !== 0;
     const cname = canonical ? { nameType: nameType.PRINCIPAL, nameString: [client.name] } : body.cname!;
     const sname =
-      canonical && server === directory.krbtgt
+      canonical && server === directory.krbtgt && body.sname.nameString[0] !== 'kadmin'
         ? { nameType: nameType.SRV_INST, nameString: ['krbtgt', directory.realm] }
         : body.sname;
     const signed = req.padata?.some((p) => p.padataType === paType.REQ_ENC_PA_REP) ?? false;

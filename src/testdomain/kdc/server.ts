@@ -6,6 +6,7 @@ import { concat } from '../../bytes.ts';
 import { bound, listening } from '../listen.ts';
 import type { Faults, Stats } from '../options.ts';
 import { answer, tooBig, tooLong } from './kdc.ts';
+import { changePassword, isPasswordChange } from './kpasswd.ts';
 import type { KdcContext } from './tickets.ts';
 
 const MAX_REQUEST = 128 * 1024;
@@ -54,7 +55,9 @@ export class KdcServer {
     const { kdcDelayMs, kdcSilent, kdcError, rewriteKdcReply } = this.#faults();
     if (kdcSilent) return undefined;
     if (kdcDelayMs) await delay(kdcDelayMs, undefined, { signal: this.#abort.signal });
-    const reply = await answer(this.#context, this.#stats, request, kdcError);
+    const reply = isPasswordChange(request)
+      ? await changePassword(this.#context, request)
+      : await answer(this.#context, this.#stats, request, kdcError);
     return rewriteKdcReply ? rewriteKdcReply(reply, request) : reply;
   }
 
