@@ -1,8 +1,8 @@
 /** What the daemon can be told, read from flags, environment and files, checked as a whole. */
-import { readFileSync } from 'node:fs';
 import { type FlagOptions, parseFlags, UsageError } from '../flags.ts';
 import { commandOptions, type OnceRequest, onceRequest } from './config/command-line.ts';
 import { fileSettings, type SettingName, settings } from './config/settings.ts';
+import { readSettingsFile, writerOf } from './config/settings-file.ts';
 import { type Found, findSettings, type Sources, type Surroundings } from './config/sources.ts';
 import * as values from './config/values.ts';
 import type { FilePolicy, Ownership } from './file-policy.ts';
@@ -88,7 +88,7 @@ export class ConfigError extends UsageError {
 export function parseCommand(
   argv: readonly string[],
   env: Surroundings['env'],
-  readFile: Surroundings['readFile'] = readIfThere,
+  readFile: Surroundings['readFile'] = readSettingsFile,
 ): Command {
   const options: FlagOptions = { ...commandOptions };
   for (const [flag, setting] of Object.entries({ ...settings, ...fileSettings })) {
@@ -98,7 +98,7 @@ export function parseCommand(
   const { flags, positionals } = parseFlags(argv, options, once ? 256 : 0);
   if (flags.help) return { action: 'help' };
   if (flags.version) return { action: 'version' };
-  const configured = configure({ flags, env, readFile });
+  const configured = configure({ flags, env, readFile, ...(readFile === readSettingsFile && { writerOf }) });
   if (flags['check-config'] || flags.self_test) return { action: 'check-config', ...configured };
   if (flags.healthcheck) return { action: 'healthcheck', ...configured };
   const request = onceRequest(flags, positionals, configured.config.credspecFile);
@@ -188,12 +188,3 @@ function doubts(config: DaemonConfig, found: Sources['found']): string[] {
 
 /** A whole path says more than a directory, unless the directory was given in a place that goes before. */
 const outranks = (path: Found, directory: Found): boolean => path.text !== '' && path.rank <= directory.rank;
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (e) {
-    if (['ENOENT', 'ENOTDIR'].includes(String((e as NodeJS.ErrnoException).code))) return undefined;
-    throw e;
-  }
-}

@@ -15,6 +15,7 @@ import {
   variablesOf,
   withoutEffect,
 } from './settings.ts';
+import type { Writer } from './settings-file.ts';
 
 /** A setting's text and who gave it. */
 export interface Found {
@@ -33,6 +34,8 @@ export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The text of a file, or undefined when there is none. @throws when it cannot be read */
   readonly readFile: (path: string) => string | undefined;
+  /** Who may write a file that should not; nobody is asked about when absent. */
+  readonly writerOf?: (path: string) => Writer | undefined;
 }
 
 export interface Sources {
@@ -57,8 +60,14 @@ export function findSettings(around: Surroundings): Sources {
     const path = place?.text ?? fileSettings[name].fallback;
     try {
       const text = around.readFile(path);
-      if (text !== undefined) readSettings(path, text, rank, inFiles, warnings);
-      else if (place) problems.push(`${place.label}: there is no file ${path}`);
+      if (text !== undefined) {
+        readSettings(path, text, rank, inFiles, warnings);
+        const writer = around.writerOf?.(path);
+        // Settings that are passed over in silence would do as much harm as those that anybody may set.
+        if (writer === 'everybody') problems.push(`${path} can be written by everybody: chmod o-w ${path}`);
+        else if (writer) warnings.push(`${path} can be written by ${writer}, and says who may read tickets`);
+      }
+      if (text === undefined && place) problems.push(`${place.label}: there is no file ${path}`);
     } catch (e) {
       // A file that nobody asked for must not keep the daemon from running.
       (place ? problems : warnings).push(`cannot read ${path}: ${messageOf(e)}`);
