@@ -49,8 +49,10 @@ export type ErrorCode =
   /** The service principal is not known to the KDC. */
   | 'UNKNOWN_SERVICE';
 
+/** Facts for operators: realm, principal, server, the protocol's own code by name. Never a secret. */
 export type ErrorDetails = Readonly<Record<string, string | number | boolean | undefined>>;
 
+/** An error thrown on purpose: `code` says what went wrong, the message what to do, `details` of whom and where. */
 export class AdError extends Error {
   override readonly name: string = 'AdError';
   readonly code: ErrorCode;

@@ -53,6 +53,7 @@ export class ClientError extends Error {
   }
 }
 
+/** Where the daemon is. */
 export interface ClientOptions {
   /** `unix:/path`, or the path of the socket alone. */
   readonly address?: string;
@@ -60,11 +61,13 @@ export interface ClientOptions {
   readonly timeoutMs?: number;
 }
 
+/** How long one call may take. */
 export interface CallLimits {
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
 
+/** A lease that was made, and where its tickets are. */
 export interface LeaseCreated {
   readonly leaseId: string;
   /** Directories, one a gMSA; the ticket cache in each is named `krb5cc`. */

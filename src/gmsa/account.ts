@@ -9,6 +9,7 @@ import { childDomains } from '../ldap/referrals.ts';
 import type { LdapEntry, SearchResult } from '../ldap/search.ts';
 import { type ManagedPassword, parseManagedPassword } from './blob.ts';
 
+/** A gMSA with its managed password. */
 export interface ManagedAccount {
   /** As the directory spells it, with its `$`. */
   readonly samAccountName: string;

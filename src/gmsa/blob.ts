@@ -7,6 +7,7 @@ const INTERVAL_BYTES = 8;
 /** More than alignment to eight bytes can ever ask for is not padding. */
 const MAX_PADDING_BYTES = 7;
 
+/** What `msDS-ManagedPassword` holds (MS-ADTS 2.2.19). The passwords are secrets; the caller wipes them. */
 export interface ManagedPassword {
   /** UTF-16 little endian code units without the terminator, as the directory made them: 256 bytes from a real DC. */
   readonly current: Uint8Array;

@@ -25,6 +25,7 @@ import { accountId, accountKey } from './login.ts';
 /** The types Active Directory makes keys of (MS-KILE 2.2.7), the most wanted first. */
 const DIRECTORY_ETYPES = [etypes.AES256_CTS_HMAC_SHA1_96, etypes.AES128_CTS_HMAC_SHA1_96, etypes.RC4_HMAC];
 
+/** Whose keytab, and where its key version number comes from. */
 export interface ManagedKeytabOptions {
   readonly account: ManagedAccount;
   /** The account's ticket-granting ticket. */
@@ -35,6 +36,7 @@ export interface ManagedKeytabOptions {
   readonly signal?: AbortSignal;
 }
 
+/** The keytab of a gMSA, and what it lacks. */
 export interface ManagedKeytab {
   /** A whole file, version 2. The caller wipes it. */
   readonly bytes: Uint8Array;

@@ -14,6 +14,7 @@ import { formatPrincipal, type Principal } from '../krb5/principal.ts';
 import { negotiateHeader, parseAuthorization } from './challenge.ts';
 import { certificateBindings, serverChannel } from './channel.ts';
 
+/** A server's keys, and what it asks of clients. */
 export interface AcceptNegotiateOptions {
   /** A keytab's path, read anew when the file is replaced, or keys from elsewhere. */
   readonly keytab: string | ServiceKeys;

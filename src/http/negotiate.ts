@@ -15,6 +15,7 @@ import { negotiateHeader, parseChallenge } from './challenge.ts';
 import { type Authorize, type Connection, Connections, type Outgoing, type TlsOptions } from './exchange.ts';
 import { outgoingOf, redirected } from './redirect.ts';
 
+/** Who logs on, and to whom. */
 export interface NegotiateOptions {
   /** Who logs on. It stays the caller's. */
   readonly client: KrbClient;
@@ -53,6 +54,7 @@ export interface NegotiateOptions {
   readonly fetch?: typeof fetch;
 }
 
+/** A `fetch` that logs on. */
 export interface NegotiateFetch {
   /**
    * As `fetch`; the body is kept in memory, since it may have to be sent twice.

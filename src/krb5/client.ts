@@ -18,6 +18,7 @@ import { kdcOption, ticketFlag } from './numbers.ts';
 import { formatPrincipal, isKrbtgt, krbtgt, type Principal, principal } from './principal.ts';
 import type { Secret } from './secret.ts';
 
+/** Who a client is, by what it proves that, and how it reaches KDCs. */
 export interface KrbClientOptions extends ContextOptions {
   /** Whose tickets these are; an `enterprisePrincipal` where the realm is not known for certain. */
   readonly client: Principal;
@@ -40,6 +41,7 @@ export interface KrbClientOptions extends ContextOptions {
   readonly closed?: () => void;
 }
 
+/** What a service ticket shall be beside plain. */
 export interface TicketOptions {
   /** False: a ticket that its service cannot have forwarded, although the ticket-granting ticket could be. */
   readonly forwardable?: boolean;
@@ -56,6 +58,7 @@ export interface TicketOptions {
 /** A ticket is replaced when less than this is left of it, ms: it must outlive the work it is fetched for. */
 const MIN_REMAINING = 2 * 60_000;
 
+/** One identity and its tickets. What it fetched it keeps until `close()`, and fetches anew shortly before the end. */
 export class KrbClient {
   readonly #options: KrbClientOptions;
   readonly #context: ExchangeContext;

@@ -15,6 +15,7 @@ export { parseDuration } from './config/values.ts';
 
 import { parseBoolean, parseCanonicalize, parseCount, parseDuration, parseTimesync } from './config/values.ts';
 
+/** One realm of `[realms]`. */
 export interface RealmConfig {
   /** KDCs as written and checked; `parseKdcAddress` takes one apart. */
   readonly kdc: readonly string[];
@@ -29,6 +30,7 @@ export interface RealmConfig {
   readonly sitename?: string;
 }
 
+/** What this library takes from krb5.conf; each setting has MIT's default. */
 export interface Krb5Config extends EtypeSettings {
   readonly defaultRealm?: string;
   readonly realms: ReadonlyMap<string, RealmConfig>;

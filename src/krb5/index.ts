@@ -71,7 +71,7 @@ export {
 export { writeFileAtomic } from './files/atomic.ts';
 export { type CCache, readCCache, writeCCache } from './files/ccache.ts';
 export { type CacheCollection, cacheOf, MemoryCaches, openCaches } from './files/ccache-collection.ts';
-export { type ConfigEntry, configEntryOf, isConfigEntry, makeConfigEntry } from './files/ccache-config.ts';
+export { type ConfigEntry, configEntryOf, configKey, isConfigEntry, makeConfigEntry } from './files/ccache-config.ts';
 export type { CacheHandle } from './files/ccache-file.ts';
 export {
   type CacheName,

@@ -117,6 +117,7 @@ const kdcRep = sequence({
 });
 export const AsRep = application(11, kdcRep);
 export const TgsRep = application(13, kdcRep);
+/** An AS-REP or TGS-REP, as it came (RFC 4120 5.4.2). */
 export type KdcRep = Infer<typeof AsRep>;
 export const LastReq = sequenceOf(sequence({ lrType: field(0, int32), lrValue: field(1, kerberosTime) }));
 const encKdcRepPart = sequence({

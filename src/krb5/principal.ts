@@ -2,6 +2,7 @@
 import { AdError } from '../errors.ts';
 import { nameType } from './numbers.ts';
 
+/** The name of a user, host or service: `alice@REALM`, `HTTP/web.example.com@REALM`. */
 export interface Principal {
   readonly nameType: number;
   readonly components: readonly string[];

@@ -15,6 +15,7 @@ export interface KeyHint {
   readonly params: Uint8Array | undefined;
 }
 
+/** What gives a client its long-term keys. */
 export interface Secret {
   /** Encryption types a key can be had for. */
   readonly etypes: readonly number[];

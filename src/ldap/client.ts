@@ -16,6 +16,7 @@ import { type LdapEntry, runSearch, type SearchRequest, type SearchResult } from
 import { SealedSocket, type SecurityLayer } from './security-layer.ts';
 import { secure, type TlsOptions } from './tls.ts';
 
+/** Where to, as whom, and how it is encrypted. */
 export interface SealedConnectionOptions {
   /** Host name as in the service principal `ldap/<host>`, and port. */
   readonly endpoint: Endpoint;
@@ -86,6 +87,7 @@ function connected(socket: Socket, server: string, signal: AbortSignal | undefin
   return promise.finally(() => signal?.removeEventListener('abort', onAbort));
 }
 
+/** A connection to one directory server that is bound and encrypted. `close()` ends it. */
 export class SealedConnection {
   readonly endpoint: Endpoint;
   /** `host:port`, for messages. */

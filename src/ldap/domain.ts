@@ -7,6 +7,7 @@ import type { Resolver } from '../krb5/network/resolver.ts';
 import { connectSealed, type SealedConnection, type SealedConnectionOptions } from './client.ts';
 import { LDAPS_PORT, locateDomainControllers } from './locate.ts';
 
+/** As whom, and which domain controllers. */
 export interface DomainConnectionOptions
   extends Pick<SealedConnectionOptions, 'tls' | 'mechanism' | 'operationTimeout' | 'signal'> {
   /** Who binds. It stays the caller's. */

@@ -1,7 +1,9 @@
 /** Which domain controllers to ask: configured, or from DNS as Active Directory publishes them (MS-ADTS 6.3.6.1). */
 import type { Endpoint, Locator } from '../krb5/network/locate.ts';
 
+/** LDAP, and StartTLS. */
 export const LDAP_PORT = 389;
+/** LDAP over TLS from the first byte. */
 export const LDAPS_PORT = 636;
 
 /**

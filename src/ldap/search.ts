@@ -2,6 +2,7 @@
 import { type Client, type Entry, type Filter, PresenceFilter } from 'ldapts';
 import { MalformedError } from '../errors.ts';
 
+/** Where is searched, for what, and which attributes are wanted. */
 export interface SearchRequest {
   readonly base: string;
   readonly scope: 'base' | 'one' | 'sub';
@@ -20,6 +21,7 @@ export interface LdapEntry {
   readonly binary: ReadonlyMap<string, readonly Uint8Array[]>;
 }
 
+/** What a search found here, and where the directory says there is more. */
 export interface SearchResult {
   readonly entries: LdapEntry[];
   /** LDAP URLs (RFC 4516) of other servers with more of the answer, as they came (RFC 4511 4.5.3): nobody went there. */

@@ -7,6 +7,7 @@ import type { Resolver } from '../krb5/network/resolver.ts';
 import { pingDomainController } from './cldap.ts';
 import { LDAP_PORT } from './locate.ts';
 
+/** By what sites are found out, and how long they are believed. */
 export interface SitesOptions {
   readonly resolver: Resolver;
   readonly clock: Clock;
@@ -26,6 +27,7 @@ interface Known {
   readonly site: Promise<string | undefined>;
 }
 
+/** Finds out sites by CLDAP pings and remembers them; `siteOf` is for a `Locator`. */
 export class Sites {
   readonly #options: Required<SitesOptions>;
   readonly #known = new Map<string, Known>();

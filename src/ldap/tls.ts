@@ -11,6 +11,7 @@ import { channelBindings, tlsServerEndPoint } from '../krb5/gss/bindings.ts';
 import { ldapResultError } from './errors.ts';
 import { readResponses } from './responses.ts';
 
+/** TLS below LDAP. */
 export interface TlsOptions {
   /** When TLS begins. */
   readonly mode: 'ldaps' | 'starttls';

@@ -32,6 +32,7 @@ export interface AccountUpdate extends PrincipalState {
   readonly readers?: readonly string[];
 }
 
+/** A running domain. */
 export interface TestDomain {
   /** Such as EXAMPLE.TEST. */
   readonly realm: string;

@@ -1,5 +1,6 @@
 /** What a test domain is made of. Every part has a default, so `startTestDomain()` alone gives a working domain. */
 
+/** What may be wrong with an account. */
 export interface PrincipalState {
   readonly disabled?: boolean;
   /** Locked out after too many wrong passwords. */
@@ -19,12 +20,14 @@ interface AccountSpec extends PrincipalState {
   readonly etypes?: readonly number[];
 }
 
+/** A user's account. */
 export interface UserSpec extends AccountSpec {
   readonly password: string;
   /** `name@domain` unless told otherwise. */
   readonly userPrincipalName?: string;
 }
 
+/** A computer's account. */
 export interface ComputerSpec extends AccountSpec {
   /** Without the `$`, such as HOST1. */
   readonly name: string;
@@ -34,6 +37,7 @@ export interface ComputerSpec extends AccountSpec {
   readonly keytab?: Uint8Array;
 }
 
+/** A group managed service account. */
 export interface GmsaSpec extends AccountSpec {
   /** Without the `$`, such as WebApp01. */
   readonly name: string;
@@ -47,6 +51,7 @@ export interface GmsaSpec extends AccountSpec {
   readonly rootKey?: RootKeySpec;
 }
 
+/** The key that gMSAs' passwords are derived from (MS-GKDI). */
 export interface RootKeySpec {
   /** GUID. */
   readonly id: string;
@@ -54,6 +59,7 @@ export interface RootKeySpec {
   readonly value: Uint8Array;
 }
 
+/** A service by its principal name. */
 export interface ServiceSpec {
   /** Such as `HTTP/web.example.test`. */
   readonly spn: string;
@@ -92,6 +98,7 @@ export interface Faults {
   readonly ldapBindResult?: number;
 }
 
+/** What a domain is made of; all of it has a default. */
 export interface TestDomainOptions {
   /** DNS name; the realm is its upper-case form, the NetBIOS name its first label. `example.test` unless told otherwise. */
   readonly domain?: string;

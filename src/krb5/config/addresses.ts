@@ -1,6 +1,7 @@
 /** Addresses of servers as krb5.conf writes them. */
 import { isIPv6 } from 'node:net';
 
+/** A server as krb5.conf writes it: `host`, `tcp/host:port`, `https://host/path`. */
 export interface KdcAddress {
   readonly host: string;
   readonly port?: number;

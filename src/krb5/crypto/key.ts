@@ -6,6 +6,7 @@ import { AdError } from '../../errors.ts';
 import type { EncryptionProfile, RandomBytes, UsageKeys } from './profile.ts';
 import { etypeName, profileOf } from './table.ts';
 
+/** A key and what is done with it (RFC 3961): sealing, checksums, pseudo-random bytes. Hidden from `util.inspect`. */
 export class Key {
   readonly etype: number;
   readonly #profile: EncryptionProfile;

@@ -43,6 +43,7 @@ export interface EncryptionProfile {
   forUsage(key: Uint8Array, usage: number): UsageKeys;
 }
 
+/** How little stretching of a password is accepted. */
 export interface StringToKeyPolicy {
   /** Fewest iterations accepted in `params`; the etype's default without it. */
   readonly minIterations?: number;

@@ -14,6 +14,7 @@ import type { KdcTransport } from '../network/transport.ts';
 /** Variables of an environment, as `process.env`. */
 export type Variables = Readonly<Record<string, string | undefined>>;
 
+/** What an environment is made of; all of it has a default. */
 export interface EnvironmentOptions {
   /** KRB5_CONFIG, KRB5CCNAME, KRB5_KTNAME and KRB5_CLIENT_KTNAME count; `process.env` unless told otherwise. */
   readonly env?: Variables;
@@ -26,6 +27,7 @@ export interface EnvironmentOptions {
   readonly clock?: Clock;
 }
 
+/** This host's Kerberos: its configuration, its DNS and its ways to KDCs, which remember servers that failed. */
 export interface Environment {
   readonly env: Variables;
   readonly config: Krb5Config;

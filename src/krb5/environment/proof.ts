@@ -7,6 +7,7 @@ import { loadKeytab, wipeEntries } from '../files/keytab-edit.ts';
 import { defaultSalt, formatPrincipal, type Principal } from '../principal.ts';
 import { KeySecret, PasswordSecret, type Secret } from '../secret.ts';
 
+/** A principal, and the secret that proves it. */
 export interface Proof {
   readonly principal: Principal;
   /** Whoever has the proof destroys it, or gives it to a client. */

@@ -18,6 +18,7 @@ import { Fast } from './fast.ts';
 import { encryptedChallenge, encryptedTimestamp, hintFrom, noKey, offeredEtypes, sameKey } from './preauth.ts';
 import { believableOffset } from './verify.ts';
 
+/** What is asked of the authentication service. */
 export interface AsOptions {
   readonly client: Principal;
   readonly secret: Secret;

@@ -8,6 +8,7 @@ export type Clock = () => number;
 /** `n` cryptographically random bytes. */
 export type Random = (n: number) => Uint8Array;
 
+/** What all exchanges of a client share, with what they learned of the KDC's clock. */
 export interface ExchangeContext {
   readonly transport: KdcTransport;
   readonly clock: Clock;
@@ -29,6 +30,7 @@ export interface ExchangeContext {
   readonly stamp: (now: number) => Stamp;
 }
 
+/** What an exchange needs from outside; all but the transport has a default. */
 export type ContextOptions = { readonly transport: KdcTransport } & Partial<
   Omit<ExchangeContext, 'transport' | 'timeOffset' | 'stamp'>
 >;
@@ -39,6 +41,7 @@ const HOUR = 60 * MINUTE;
 /** An offset beyond this is not believed: the message that suggests it is not authenticated. */
 export const MAX_TIME_OFFSET = 24 * HOUR;
 
+/** A context with the defaults in place of what is not given. */
 export function exchangeContext(options: ContextOptions): ExchangeContext {
   const permittedEtypes = options.permittedEtypes ?? DEFAULT_ETYPES;
   const permitted = (etypes: readonly number[]) => etypes.filter((e) => permittedEtypes.includes(e));

@@ -9,6 +9,7 @@ import { wholeSeconds } from './as.ts';
 import { type ExchangeContext, kdcNow, newNonce } from './context.ts';
 import { krbErrorToAdError, methodData } from './errors.ts';
 
+/** How a client's keys are made from its password, as a KDC tells it. */
 export interface KeyRecipes {
   /** In the KDC's order; of permitted types only. */
   readonly hints: readonly KeyHint[];

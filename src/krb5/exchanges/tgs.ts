@@ -24,6 +24,7 @@ import { krbErrorToAdError } from './errors.ts';
 import { Fast, strengthened } from './fast.ts';
 import { believableOffset, replyUsage, verifyFastReply, verifyReply } from './verify.ts';
 
+/** What is asked of the ticket-granting service. */
 export interface TgsOptions {
   /** A ticket for the ticket-granting service of the realm that is asked. */
   readonly tgt: Credentials;
@@ -52,6 +53,7 @@ export interface TgsRequestKeys {
   readonly subkey: Key;
 }
 
+/** In whose name a ticket is asked for. */
 export interface Subject {
   readonly client: Principal;
   /** Looks at a reply that passed all other checks, and what came with it. @throws AdError REPLY_REJECTED */

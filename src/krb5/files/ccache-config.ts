@@ -25,6 +25,7 @@ export const configKey = {
   START_REALM: 'start_realm',
 } as const;
 
+/** A setting that stands among the tickets of a cache (`X-CACHECONF:`). */
 export interface ConfigEntry {
   key: string;
   /** Text form of the principal the setting is about, such as `krbtgt/EXAMPLE.COM@EXAMPLE.COM`; absent: the cache. */

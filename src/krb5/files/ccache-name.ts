@@ -4,6 +4,7 @@
  */
 import { AdError } from '../../errors.ts';
 
+/** Where a ticket cache is. */
 export type CacheName =
   | { readonly type: 'FILE'; readonly path: string }
   /** The collection in a directory. */
@@ -78,6 +79,7 @@ export function formatCacheName(name: CacheName): string {
   return 'file' in name ? `DIR::${name.directory}/${name.file}` : `DIR:${name.directory}`;
 }
 
+/** What the name of a process's own cache comes from. */
 export interface DefaultNameSources {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** default_ccache_name of krb5.conf. */

@@ -10,6 +10,7 @@ import type { Credentials } from '../credentials.ts';
 import type { Principal } from '../principal.ts';
 import { fromSeconds, optionalFromSeconds, toSeconds } from './fields.ts';
 
+/** What a ticket cache holds. */
 export interface CCache {
   /** The version read; always 4 in what `writeCCache` writes. */
   version?: 1 | 2 | 3 | 4;

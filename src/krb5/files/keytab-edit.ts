@@ -19,6 +19,7 @@ export function addEntries(entries: readonly KeytabEntry[], added: readonly Keyt
   return [...entries.filter((old) => !added.some((one) => sameSlot(old, one))), ...added];
 }
 
+/** Which entries of a keytab are meant. */
 export interface RemoveChoice {
   readonly principal?: Principal | undefined;
   readonly kvno?: number | undefined;

@@ -9,6 +9,7 @@ import { AdError } from '../../errors.ts';
 import { type Principal, samePrincipal } from '../principal.ts';
 import { fromSeconds, toSeconds } from './fields.ts';
 
+/** One key of a keytab. `key.value` is a secret. */
 export interface KeytabEntry {
   principal: Principal;
   /** When the entry was made. */

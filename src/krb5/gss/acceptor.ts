@@ -34,6 +34,7 @@ export type BindingPolicy = 'allow-absent' | 'require';
  */
 export type PacPolicy = 'verify' | 'require' | 'ignore';
 
+/** A service's keys, and what it asks of clients. */
 export interface AcceptorOptions {
   readonly keys: ServiceKeys;
   /** Shared by all contexts of a service. */
@@ -79,6 +80,7 @@ const AGREEABLE = gssFlag.DELEG | gssFlag.MUTUAL | gssFlag.REPLAY | gssFlag.SEQU
 /** KERB_AP_OPTIONS_CBT: the client "expects that the channel bindings are checked" (MS-KILE 3.2.5.8). */
 const AP_OPTIONS_CBT = 0x4000;
 
+/** The service's side of one context; `NegotiateAcceptor` takes SPNEGO too. */
 export class GssAcceptor implements Negotiator {
   readonly #options: AcceptorOptions;
   readonly #clock: Clock;

@@ -19,6 +19,7 @@ export interface MessageTokens {
   destroy(): void;
 }
 
+/** An established context: both names, what was agreed, and tokens for messages. */
 export interface GssContext extends MessageTokens {
   /** The client. */
   readonly initiator: Principal;

@@ -20,6 +20,7 @@ import { describedContext, type GssContext, messageOrder, type Negotiator } from
 import { type ContextKey, chooseContextKey, messageTokens } from './message-tokens.ts';
 import { frameToken, gssTokenId, unframeToken } from './token.ts';
 
+/** A ticket, and what the context shall be. */
 export interface InitiatorOptions {
   readonly context: ExchangeContext;
   /** A ticket for the service. */
@@ -39,6 +40,7 @@ export interface InitiatorOptions {
 
 const DEFAULT_FLAGS = gssFlag.REPLAY | gssFlag.SEQUENCE | gssFlag.CONF | gssFlag.INTEG;
 
+/** The client's side of one context, bare Kerberos; `SpnegoInitiator` negotiates. */
 export class GssInitiator implements Negotiator {
   readonly #options: InitiatorOptions;
   readonly #flags: number;

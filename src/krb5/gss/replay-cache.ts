@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { AdError } from '../../errors.ts';
 
+/** How much is remembered. */
 export interface ReplayCacheOptions {
   /** Authenticators remembered at most. When so many are fresh, new ones are refused rather than old ones forgotten. */
   readonly limit?: number;
@@ -13,6 +14,7 @@ export interface ReplayCacheOptions {
 /** At five minutes' tolerance, some three hundred logons a second for ten minutes; about 30 MB. */
 const DEFAULT_LIMIT = 200_000;
 
+/** Remembers authenticators in this process; a service has one for all its contexts. */
 export class ReplayCache {
   readonly #limit: number;
   /** Hash of an authenticator to the time when it is of no more use, ms; in the order they came. */

@@ -6,6 +6,7 @@ import { etypeName, findProfile, Key } from '../crypto/index.ts';
 import { type KeytabEntry, readKeytab } from '../files/keytab.ts';
 import { formatPrincipal, type Principal } from '../principal.ts';
 
+/** Where an acceptor finds the key of a ticket. */
 export interface ServiceKeys {
   /** Keys that may have sealed a ticket for `server`, the likeliest first. They stay the source's own. */
   candidates(server: Principal, etype: number, kvno: number | undefined): readonly Key[];

@@ -10,11 +10,13 @@ import { GssError, refusal } from './errors.ts';
 import { decodeInit, decodeResp, encodeResp, isKerberos, negState, type SpnegoResp } from './spnego.ts';
 import { mechanismDer, unframeMechanism } from './token.ts';
 
+/** As for `GssAcceptor`, and how strict the negotiation is. */
 export interface NegotiateAcceptorOptions extends AcceptorOptions {
   /** Has the client prove its list of mechanisms even where RFC 4178 does not demand it; one more round. */
   readonly requireMic?: boolean;
 }
 
+/** The service's side of one context, in SPNEGO or bare Kerberos as the client begins it. */
 export class NegotiateAcceptor implements Negotiator {
   readonly #options: NegotiateAcceptorOptions;
   readonly #krb5: GssAcceptor;

@@ -9,6 +9,7 @@ import { mechanism } from './token.ts';
 /** In order of preference; the second is how Windows 2000 knows the first (MS-SPNG 3.1.5.2). */
 const OFFER: readonly string[] = [mechanism.KRB5, mechanism.MS_KRB5];
 
+/** The client's side of one context in SPNEGO: what HTTP, SMB and LDAP servers call `Negotiate`. */
 export class SpnegoInitiator implements Negotiator {
   readonly #krb5: GssInitiator;
   readonly #mechList = toDer(MechTypeList, [...OFFER]);

@@ -3,6 +3,7 @@ import { AdError } from '../../errors.ts';
 import type { Clock } from '../exchanges/context.ts';
 import type { Resolver, SrvRecord } from './resolver.ts';
 
+/** A host by name or address, and its port. */
 export interface Endpoint {
   readonly host: string;
   readonly port: number;
@@ -64,6 +65,7 @@ interface Failure {
   readonly silent: boolean;
 }
 
+/** Where a locator asks, and how long it remembers. */
 export interface LocatorOptions {
   readonly resolver: Resolver;
   readonly clock: Clock;

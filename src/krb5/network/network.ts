@@ -21,6 +21,7 @@ import { TcpPool } from './tcp-pool.ts';
 import type { KdcReply, KdcTransport } from './transport.ts';
 import { askOverUdp, UDP_SCHEDULE } from './udp.ts';
 
+/** Which KDCs there are, by what carriers, and how long each is waited for. */
 export interface NetworkTransportOptions {
   readonly resolver: Resolver;
   readonly locator: Locator;
@@ -74,6 +75,7 @@ interface Way {
   readonly carrier: Carrier;
 }
 
+/** The way to real KDCs. `close()` ends its connections. */
 export class NetworkTransport implements KdcTransport {
   readonly #options: Required<NetworkTransportOptions>;
   readonly #pools = new Map<string, TcpPool>();

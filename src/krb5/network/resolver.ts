@@ -8,6 +8,7 @@ import { isIP, type LookupFunction } from 'node:net';
 import { AdError, messageOf } from '../../errors.ts';
 import { queryUri } from './dns-uri.ts';
 
+/** RFC 2782. */
 export interface SrvRecord {
   readonly host: string;
   readonly port: number;
@@ -22,6 +23,7 @@ export interface UriRecord {
   readonly weight: number;
 }
 
+/** What this library asks of DNS. */
 export interface Resolver {
   /** SRV records of a name; empty when the name or the records do not exist. @throws AdError UNREACHABLE when DNS failed */
   srv(name: string): Promise<SrvRecord[]>;

@@ -5,6 +5,7 @@ import { type Endpoint, endpointName } from './locate.ts';
 /** What is asked for: tickets, or a change of password (RFC 3244). */
 export type KdcService = 'kerberos' | 'kpasswd';
 
+/** A KDC, and the one carrier it is reached by if it is not both TCP and UDP. */
 export interface KdcServer extends Endpoint {
   /** Absent: TCP and UDP. 'https' is a proxy (MS-KKDCP). */
   readonly protocol?: 'tcp' | 'udp' | 'https';

@@ -1,6 +1,7 @@
 /** How a request reaches a KDC: one method, so that tests can stand in its place. */
 import type { KdcService } from './servers.ts';
 
+/** What a KDC answered, and which. */
 export interface KdcReply {
   /** DER of the answer: a reply or a KRB-ERROR. */
   readonly message: Uint8Array;
@@ -8,6 +9,7 @@ export interface KdcReply {
   readonly server: string;
 }
 
+/** The way to KDCs: the network, or what a test puts in its place. */
 export interface KdcTransport {
   /**
    * Sends one request to some KDC of the realm and returns the first answer.

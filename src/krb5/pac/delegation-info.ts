@@ -1,6 +1,7 @@
 /** S4U_DELEGATION_INFO (MS-PAC 2.9): by way of which services a client's ticket came here. */
 import { NdrReader } from './ndr.ts';
 
+/** Which services passed the ticket on in its client's name (S4U2Proxy). */
 export interface DelegationInfo {
   /** The service the ticket was asked for. */
   readonly target: string;

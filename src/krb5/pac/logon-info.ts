@@ -7,6 +7,7 @@ export interface Membership {
   readonly attributes: number;
 }
 
+/** Who a ticket's client is to Active Directory (MS-PAC 2.5 KERB_VALIDATION_INFO). */
 export interface LogonInfo {
   /** sAMAccountName. */
   readonly accountName: string;

@@ -55,6 +55,7 @@ export interface ClientInfo {
   readonly name: string;
 }
 
+/** A privilege attribute certificate taken apart; `verifyPac` says whether to believe it. */
 export interface Pac {
   /** The exact bytes. */
   readonly bytes: Uint8Array;
