@@ -99,7 +99,14 @@ export class KrbClient {
   }
 
   async #login(signal: AbortSignal): Promise<Credentials> {
-    const { forwardable, proxiable } = this.#options;
+    const { forwardable, proxiable, secret } = this.#options;
+    if (secret.etypes.length === 0) {
+      const who = formatPrincipal(this.client);
+      throw new AdError(
+        'NOT_FOUND',
+        `there is no ticket-granting ticket of ${who} that lasts, and nothing to get one with`,
+      );
+    }
     const kdcOptions =
       (INITIAL_OPTIONS & ~(forwardable === false ? kdcOption.FORWARDABLE : 0)) | (proxiable ? kdcOption.PROXIABLE : 0);
     const tgt = await asExchange(this.#context, { ...this.#proof(), kdcOptions, signal });

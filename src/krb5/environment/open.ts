@@ -16,7 +16,7 @@ import {
 } from './environment.ts';
 import { keytabProof, type Proof, passwordProof } from './proof.ts';
 
-/** Who the client is, and by what; at most one of `password`, `keytab` and `cache`. */
+/** Who the client is, and by what; at most one of `password`, `keytab`, `cache` and `tickets`. */
 export interface OpenClientOptions
   extends Partial<Omit<KrbClientOptions, 'client' | 'secret' | 'tickets' | 'config' | 'closed'>> {
   /**
@@ -34,6 +34,8 @@ export interface OpenClientOptions
    * several in a directory it is the one of `principal`, else the primary.
    */
   readonly cache?: string | true;
+  /** Tickets at hand, such as those that a client delegated; the new client takes them over. */
+  readonly tickets?: readonly Credentials[];
   /** Shared with other clients, and closed by the caller; one of its own unless told otherwise. */
   readonly environment?: Environment;
 }
@@ -45,14 +47,14 @@ export interface OpenClientOptions
  * @throws AdError INVALID_ARGUMENT, FILE, NOT_FOUND, ETYPE; MalformedError for a keytab or cache that is none
  */
 export async function openClient(options: OpenClientOptions = {}): Promise<KrbClient> {
-  const { principal, password, keytab, cache, environment: shared, ...clientOptions } = options;
-  if ([password, keytab, cache].filter((source) => source !== undefined).length > 1)
-    throw new AdError('INVALID_ARGUMENT', 'password, keytab and cache exclude each other');
+  const { principal, password, keytab, cache, tickets, environment: shared, ...clientOptions } = options;
+  if ([password, keytab, cache, tickets].filter((source) => source !== undefined).length > 1)
+    throw new AdError('INVALID_ARGUMENT', 'password, keytab, cache and tickets exclude each other');
   const environment = shared ?? (await loadEnvironment());
   const { config, env, transport, clock } = environment;
   const who = typeof principal === 'string' ? parsePrincipal(principal, config.defaultRealm) : principal;
   const permitted = options.permittedEtypes ?? permittedEtypes(config);
-  const open = ({ principal: client, secret, tickets = [] }: Identity): KrbClient =>
+  const open = ({ principal: client, secret, tickets: held = [] }: Identity): KrbClient =>
     new KrbClient({
       transport,
       clock,
@@ -61,13 +63,14 @@ export async function openClient(options: OpenClientOptions = {}): Promise<KrbCl
       config,
       client,
       secret,
-      tickets,
+      tickets: held,
       ...(!shared && { closed: () => environment.close() }),
     });
   try {
     if (password !== undefined) return open(byPassword(who, password, permitted));
     if (keytab !== undefined)
       return open(await keytabProof(keytabPath(keytab === true ? undefined : keytab, config, env), who, permitted));
+    if (tickets !== undefined) return open(byTickets(tickets));
     try {
       return open(await byCache(environment, cache === true ? undefined : cache, who));
     } catch (e) {
@@ -94,6 +97,12 @@ function byPassword(who: Principal | undefined, password: Uint8Array | string, p
   } finally {
     wipe(bytes);
   }
+}
+
+function byTickets(tickets: readonly Credentials[]): Identity {
+  const [first] = tickets;
+  if (!first) throw new AdError('INVALID_ARGUMENT', 'a client that is to live on tickets needs one');
+  return { principal: first.client, secret: noSecret, tickets };
 }
 
 /** @throws AdError NOT_FOUND when there is no cache, no ticket in it that lasts, or it is another's */

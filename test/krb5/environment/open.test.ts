@@ -133,6 +133,22 @@ describe('openClient', () => {
     await assert.rejects(openClient({ environment, cache: directory }), { code: 'FILE' });
   });
 
+  test('lives on tickets at hand until they end, and says so then', async () => {
+    const first = await alice('Only-For-Tests-1');
+    const tgt = await first.forward();
+    first.close();
+    let now = Date.now();
+    const client = await openClient({ environment, tickets: [tgt], clock: () => now });
+    assert.equal(
+      formatPrincipal((await client.ticket(servicePrincipal('HTTP', 'web.example.test'))).client),
+      'alice@EXAMPLE.TEST',
+    );
+    now = tgt.endtime.getTime();
+    await assert.rejects(client.login(), { code: 'NOT_FOUND', message: /nothing to get one with/ });
+    client.close();
+    await assert.rejects(openClient({ environment, tickets: [] }), { code: 'INVALID_ARGUMENT' });
+  });
+
   test('several proofs at once make no sense', async () => {
     await assert.rejects(openClient({ environment, principal: 'alice', password: 'x', keytab: true }), {
       code: 'INVALID_ARGUMENT',
