@@ -1,8 +1,10 @@
 /** Credspecs in files that the operator named, and leases of a fixed id made of them. */
-import { open } from 'node:fs/promises';
+import { close, constants, fstat, open, read } from 'node:fs';
+import { Socket } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { fromUtf8 } from '../bytes.ts';
-import { AdError, messageOf } from '../errors.ts';
+import { AdError, abortError, messageOf } from '../errors.ts';
 import type { Actions, NewWanted, OwnedTicket } from './actions.ts';
 import { MAX_CREDSPEC_LENGTH } from './credspec.ts';
 import { CCACHE } from './file-policy.ts';
@@ -11,37 +13,34 @@ import type { Log } from './log.ts';
 import { parseAccounts, type RequestedAccount } from './requests.ts';
 import { domainlessUser } from './wanted.ts';
 
+/** Room for one byte more than is taken, whatever the size claims to be. */
+const MAX_BYTES = 4 * MAX_CREDSPEC_LENGTH + 1;
+
 /**
  * Reads the gMSAs of credspec files. Links are followed: the operator named the file, and orchestrators mount by links.
- * @param domain in place of the one in each credspec
- * @throws AdError FILE with `details.errno`, INVALID_ARGUMENT when it is no credspec; both name the file
+ * @param pipes ends the wait for a pipe's writer; without it a pipe is refused, for it can be read once only
+ * @throws AdError FILE with `details.errno`, INVALID_ARGUMENT when it is no credspec; both name the file. ABORTED
  */
-export async function readCredspecFiles(paths: readonly string[], domain?: string): Promise<RequestedAccount[]> {
+export async function readCredspecFiles(paths: readonly string[], pipes?: AbortSignal): Promise<RequestedAccount[]> {
   const texts: string[] = [];
   for (const path of paths) {
-    const text = await readText(path);
+    const text = await readText(path, pipes);
     try {
-      parseAccounts([text], domain);
+      parseAccounts([text]);
     } catch (e) {
       throw new AdError('INVALID_ARGUMENT', `${path}: ${messageOf(e)}`, { path }, e);
     }
     texts.push(text);
   }
-  return parseAccounts(texts, domain);
+  return parseAccounts(texts);
 }
 
-async function readText(path: string): Promise<string> {
+async function readText(path: string, pipes: AbortSignal | undefined): Promise<string> {
   let bytes: Uint8Array;
   try {
-    const file = await open(path);
-    try {
-      // Room for one byte more than is taken, whatever the size claims to be: it may be a pipe.
-      const { bytesRead, buffer } = await file.read(new Uint8Array(4 * MAX_CREDSPEC_LENGTH + 1), 0);
-      bytes = buffer.subarray(0, bytesRead);
-    } finally {
-      await file.close();
-    }
+    bytes = await readBytes(path, pipes);
   } catch (e) {
+    if (e instanceof AdError) throw e;
     const errno = (e as NodeJS.ErrnoException).code;
     throw new AdError('FILE', `cannot read the credspec ${path}: ${messageOf(e)}`, { path, errno }, e);
   }
@@ -50,6 +49,44 @@ async function readText(path: string): Promise<string> {
   } catch (e) {
     throw new AdError('INVALID_ARGUMENT', `${path}: credspec: is not UTF-8`, { path }, e);
   }
+}
+
+async function readBytes(path: string, pipes: AbortSignal | undefined): Promise<Uint8Array> {
+  // A pipe that nobody writes to would hold up any other open, and with it the end of the process.
+  const fd = await files.open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  let mine = true;
+  try {
+    const stat = await files.fstat(fd);
+    if (stat.isFIFO() && pipes) {
+      mine = false;
+      return await readPipe(fd, pipes, path);
+    }
+    if (!stat.isFile()) throw new Error(stat.isDirectory() ? 'it is a directory' : 'it is no plain file');
+    const { bytesRead, buffer } = await files.read(fd, new Uint8Array(MAX_BYTES), 0, MAX_BYTES, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    if (mine) await files.close(fd);
+  }
+}
+
+/** With plain descriptors, as a socket takes one over; the one a pipe was first opened by sees the end of its writer. */
+const files = { open: promisify(open), fstat: promisify(fstat), read: promisify(read), close: promisify(close) };
+
+/** All that comes through a pipe, from whenever somebody begins to write. Closes it. */
+function readPipe(fd: number, signal: AbortSignal, path: string): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    // Not by fs: its threads wait where nobody can call them back.
+    const pipe = new Socket({ fd, readable: true, writable: false, signal });
+    const chunks: Buffer[] = [];
+    let length = 0;
+    pipe.on('data', (chunk: Buffer) => {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length >= MAX_BYTES) pipe.destroy(new Error('more than a credspec can be'));
+    });
+    pipe.once('end', () => resolve(Buffer.concat(chunks)));
+    pipe.once('error', (e) => reject(signal.aborted ? abortError(signal, `reading ${path}`) : e));
+  });
 }
 
 /**

@@ -65,7 +65,7 @@ export async function once(request: OnceRequest, parts: OnceParts): Promise<Exit
   let engine: LeaseEngine | undefined;
   let password: Uint8Array | undefined;
   try {
-    const leases = await credspecs(request);
+    const leases = await credspecs(request, parts.signal);
     const output = request.output === undefined ? undefined : resolve(request.output);
     if (output !== undefined) await fileBefore(output);
     password = request.user && (await readPassword(request.user.passwordFile, parts.readInput ?? standardInput));
@@ -112,13 +112,13 @@ class InvalidCredspec extends Error {
 }
 
 /** The accounts of each lease. */
-async function credspecs(request: OnceRequest): Promise<Map<string, RequestedAccount[]>> {
+async function credspecs(request: OnceRequest, signal: AbortSignal): Promise<Map<string, RequestedAccount[]>> {
   const paths = new Map<string, string[]>();
   for (const { path, leaseId } of request.credspecs) paths.set(leaseId, [...(paths.get(leaseId) ?? []), path]);
   const leases = new Map<string, RequestedAccount[]>();
   for (const [id, files] of paths) {
     try {
-      leases.set(id, await readCredspecFiles(files));
+      leases.set(id, await readCredspecFiles(files, signal));
     } catch (e) {
       if (!(e instanceof AdError) || e.code !== 'INVALID_ARGUMENT') throw e;
       throw new InvalidCredspec(e.message, { cause: e });

@@ -1,5 +1,7 @@
 /** Leases without a client: CF_CRED_SPEC_FILE and --once, the built daemon before a domain, klist as the judge. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once as happens } from 'node:events';
 import { existsSync } from 'node:fs';
 import { readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,7 +10,7 @@ import { parseMetadata } from '../../src/daemon/metadata.ts';
 import { startTestDomain, type TestDomain } from '../../src/testdomain/index.ts';
 import { needsBotocore, startAws } from '../support/aws-server.ts';
 import { credspec, daemonFile, startDaemonProcess } from '../support/daemon-process.ts';
-import { hasProgram, mustRun, type ProgramResult, runProgram } from '../support/programs.ts';
+import { hasProgram, mustRun, needs, type ProgramResult, runProgram } from '../support/programs.ts';
 import { scratchDirectory, tree, until } from './fake.ts';
 
 const PASSWORD = 'Only-For-Tests-1';
@@ -129,6 +131,21 @@ describe('--once', () => {
     assert.equal((await once(['WebApp01.json'], { env: { KRB5_KTNAME: '/nonexistent' } })).code, 1);
   });
 
+  test('reads a credspec from a pipe, and ends by a signal while nobody writes to it', {
+    skip: needs('mkfifo'),
+  }, async (t) => {
+    const { directory, once, env } = await place(t);
+    const fifo = join(directory, 'pipe');
+    await mustRun('mkfifo', [fifo]);
+    const done = once([`${fifo}:piped`]);
+    await writeFile(fifo, credspec('WebApp01', 'corp.example'));
+    assert.equal((await done).code, 0);
+    const waiting = spawn(process.execPath, [daemonFile, '--once', fifo], { env, stdio: 'ignore' });
+    const ended = happens(waiting, 'exit');
+    setTimeout(() => waiting.kill('SIGTERM'), 500);
+    assert.deepEqual(await ended, [1, null]);
+  });
+
   test('1: a ticket is put in the place of a file only, never of a device, a pipe or a directory', async (t) => {
     const { directory, once } = await place(t);
     await symlink('/dev/null', join(directory, 'device'));
@@ -226,6 +243,17 @@ describe('CF_CRED_SPEC_FILE', () => {
     await writeFile(join(here.directory, 'later.json'), credspec('WebApp01', 'corp.example'));
     daemon.child.kill('SIGHUP');
     await until(() => existsSync(join(daemon.krbDir, 'credspec/WebApp01/krb5cc')));
+  });
+
+  test('a pipe ends the daemon with 1: it could be read once only', { skip: needs('mkfifo') }, async (t) => {
+    const { directory, env } = await place(t);
+    await mustRun('mkfifo', [join(directory, 'pipe')]);
+    const { code, stderr } = await runProgram(process.execPath, [daemonFile], {
+      env: { ...env, CF_CRED_SPEC_FILE: join(directory, 'pipe') },
+      timeoutMs: 5000,
+    });
+    assert.equal(code, 1);
+    assert.match(stderr, /cannot run.*no plain file/);
   });
 
   test('what is not a credspec ends the daemon with 1', async (t) => {
