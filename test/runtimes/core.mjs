@@ -1,25 +1,40 @@
 /**
  * The core of the library as its users have it, on whatever runtime runs this file: vectors, a logon, a service ticket, a
- * sealed search, a gMSA's keys and ticket, files, GSS-API. It uses nothing of node:test, which the runtimes have in part.
+ * sealed search, a gMSA's keys and ticket, files, GSS-API of both sides, HTTP, passwords. It uses nothing of node:test, which the runtimes have in part.
  * Prints one line a check; the exit code says whether all held.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deriveKeys, loginManagedAccount, parseManagedPassword, readManagedAccounts } from 'credentials-fetcher/gmsa';
+import { acceptNegotiate, negotiate } from 'credentials-fetcher/http';
 import {
+  addEntries,
+  cacheContent,
+  cachesOf,
+  cf2,
   DnsResolver,
   formatPrincipal,
+  GssAcceptor,
+  GssInitiator,
+  groupSids,
   Key,
-  KrbClient,
-  Locator,
-  NetworkTransport,
-  PasswordSecret,
-  principal,
+  KeytabKeys,
+  loadEnvironment,
+  loadKeytab,
+  NegotiateAcceptor,
+  openClient,
+  parseKrb5Conf,
+  prfPlus,
+  ReplayCache,
   readCCache,
   readKeytab,
+  SpnegoInitiator,
+  saveKeytab,
   servicePrincipal,
   stringToKey,
   writeCCache,
@@ -39,22 +54,29 @@ const work = mkdtempSync(join(tmpdir(), 'cf-core-'));
 const domain = await startTestDomain({
   users: [{ name: 'reader', password: PASSWORD, groups: ['Readers'] }],
   gmsas: [{ name: 'WebApp01', readers: ['Readers'] }],
-  services: [{ spn: 'HTTP/web.example.test' }],
+  services: [{ spn: 'HTTP/web.example.test' }, { spn: 'HTTP/localhost' }],
 });
 const { realm } = domain;
 const resolver = { srv: async () => [], addresses: async () => ['127.0.0.1'] };
-const transport = new NetworkTransport({
-  resolver,
-  locator: new Locator({ resolver, clock: Date.now }),
-  kdcs: () => [{ host: domain.host, port: domain.kdcPort }],
-});
-const newClient = (password) => {
-  const secret = new PasswordSecret(utf8(password), `${realm}reader`, [18, 17]);
-  return new KrbClient({ transport, client: principal(realm, 'reader'), secret });
-};
-const client = newClient(PASSWORD);
+const config = parseKrb5Conf(domain.krb5Conf);
+const environment = await loadEnvironment({ config, resolver, env: { KRB5CCNAME: `DIR:${join(work, 'caches')}` } });
+const newClient = (password) => openClient({ environment, principal: 'reader', password });
+const client = await newClient(PASSWORD);
 const connected = () =>
   connectSealed({ endpoint: { host: domain.controllerName, port: domain.ldapPort }, client, resolver });
+const keys = new KeytabKeys(readKeytab(await domain.keytab('HTTP/web.example.test')));
+
+/** Tokens to and fro until both sides have their context. */
+async function established(initiatorOf, acceptor) {
+  const credentials = await client.ticket(servicePrincipal('HTTP', 'web.example.test'));
+  const initiator = initiatorOf({ context: client.context, credentials });
+  let token = initiator.step();
+  while (token) {
+    const answer = acceptor.step(token);
+    token = answer && initiator.step(answer);
+  }
+  return [initiator.context, acceptor.context];
+}
 
 const checks = {
   'string-to-key of RFC 8009': async () => {
@@ -63,6 +85,13 @@ const checks = {
     }
     // So few make a password cheap to guess: whoever asks for them is refused.
     await assert.rejects(stringToKey(18, utf8('password'), 'salt', be32(1)), { name: 'AdError' });
+  },
+  'pseudo-random bytes and combined keys': async () => {
+    for (const etype of [17, 18, 19, 20]) {
+      const [one, other] = [Key.generate(etype), Key.generate(etype)];
+      assert.equal(prfPlus(one, utf8('pepper'), 100).length, 100);
+      assert.equal(cf2(one, other, 'a', 'b').etype, etype);
+    }
   },
   'a managed password of the field': async () => {
     const known = vectors('gmsa').public;
@@ -87,7 +116,7 @@ const checks = {
     assert.equal(formatPrincipal(tgt.server), `krbtgt/${realm}@${realm}`);
   },
   'a wrong password': async () => {
-    const wrong = newClient('wrong');
+    const wrong = await newClient('wrong');
     await assert.rejects(wrong.login(), { code: 'WRONG_PASSWORD' });
     wrong.close();
   },
@@ -110,12 +139,91 @@ const checks = {
       assert.match(listed, /Default principal: WebApp01\$@/);
     }
   },
+  'GSS-API: both sides, messages, who the client is': async () => {
+    const acceptor = new GssAcceptor({ keys, replays: new ReplayCache(), pac: 'require' });
+    const [ours, theirs] = await established((options) => new GssInitiator(options), acceptor);
+    assert.equal(formatPrincipal(theirs.initiator), `reader@${realm}`);
+    assert.ok(theirs.pac.logon.userSid.startsWith('S-1-5-21-'));
+    assert.ok(groupSids(theirs.pac.logon).length > 0);
+    const token = ours.wrap(utf8('message'), { confidential: true });
+    assert.deepEqual(theirs.unwrap(token), { plain: utf8('message'), confidential: true });
+    assert.throws(() => theirs.unwrap(token), { code: 'INTEGRITY' });
+    ours.verifyMic(utf8('answer'), theirs.getMic(utf8('answer')));
+  },
+  'SPNEGO: both sides': async () => {
+    const acceptor = new NegotiateAcceptor({ keys, replays: new ReplayCache(), requireMic: true });
+    const [ours, theirs] = await established((options) => new SpnegoInitiator(options), acceptor);
+    assert.deepEqual(theirs.unwrap(ours.wrap(utf8('x'), { confidential: true })).plain, utf8('x'));
+  },
+  'Negotiate over HTTP: client and server': async () => {
+    const keytab = new KeytabKeys(readKeytab(await domain.keytab('HTTP/localhost')));
+    const authenticate = acceptNegotiate({ keytab });
+    const server = createServer({ maxHeaderSize: 65_536 }, async (request, response) => {
+      const user = await authenticate(request, response);
+      if (user) response.end(user.principal);
+    });
+    server.listen(0, 'localhost');
+    await once(server, 'listening');
+    const url = `http://localhost:${server.address().port}/`;
+    const fetch = negotiate({ client, insecureOrigins: [new URL(url).origin] });
+    const response = await fetch(url);
+    assert.deepEqual([response.status, await response.text()], [200, `reader@${realm}`]);
+    fetch.close();
+    server.close();
+  },
+  'a cache of a directory, by name, and a client from it': async () => {
+    const collection = cachesOf(environment);
+    const cache = await collection.primary();
+    await cache.write(cacheContent(client));
+    assert.equal(cache.name, `DIR::${join(work, 'caches')}/tkt`);
+    assert.equal(statSync(join(work, 'caches/tkt')).mode & 0o777, 0o600);
+    const again = await openClient({ environment });
+    const asked = domain.stats.as;
+    await again.ticket(servicePrincipal('HTTP', 'web.example.test'));
+    assert.equal(domain.stats.as, asked);
+    again.close();
+    await cache.destroy();
+    await assert.rejects(openClient({ environment }), { code: 'NOT_FOUND' });
+  },
+  'a password changed': async () => {
+    await client.changePassword(utf8('Test-Only-Other-2'));
+    const changed = await newClient('Test-Only-Other-2');
+    await changed.login();
+    await changed.changePassword(utf8(PASSWORD));
+    changed.close();
+  },
+  'a ticket handed on': async () => {
+    const forwarded = await client.forward();
+    const acceptor = new GssAcceptor({ keys, replays: new ReplayCache(), delegation: true });
+    const [, theirs] = await established((options) => new GssInitiator({ ...options, delegate: forwarded }), acceptor);
+    const deputy = await openClient({ environment, tickets: theirs.delegated });
+    assert.equal(formatPrincipal((await deputy.login()).client), `reader@${realm}`);
+    deputy.close();
+  },
+  renewal: async () => {
+    assert.ok((await client.renew()).endtime.getTime() > Date.now());
+  },
+  'UDP, and TCP for what is too big': async () => {
+    const before = domain.stats.kdcDatagrams;
+    const own = await loadEnvironment({ config: { ...config, udpPreferenceLimit: 1465 }, resolver });
+    domain.setFaults({ udpTooBig: true });
+    const datagrams = await openClient({ environment: own, principal: 'reader', password: PASSWORD });
+    await datagrams.login();
+    domain.setFaults({});
+    assert.ok(domain.stats.kdcDatagrams > before);
+    datagrams.close();
+    own.close();
+  },
   'a keytab': async () => {
     const file = await domain.keytab('HTTP/web.example.test');
     assert.deepEqual(writeKeytab(readKeytab(file)), file);
+    const path = join(work, 'keytab');
+    await saveKeytab(path, addEntries([], readKeytab(file)));
+    assert.equal((await loadKeytab(path)).length, 3);
+    assert.equal(statSync(path).mode & 0o777, 0o600);
   },
   'a request given up': async () => {
-    const silent = newClient(PASSWORD);
+    const silent = await newClient(PASSWORD);
     domain.setFaults({ kdcDelayMs: 2000 });
     await assert.rejects(silent.login(AbortSignal.timeout(50)), { code: 'TIMEOUT' });
     domain.setFaults({});
@@ -139,7 +247,7 @@ for (const [what, check] of Object.entries(checks)) {
   }
 }
 client.close();
-transport.close();
+environment.close();
 await domain.close();
 rmSync(work, { recursive: true, force: true });
 console.log(`${Object.keys(checks).length - failed} of ${Object.keys(checks).length} held`);
