@@ -118,6 +118,20 @@ describe('realms whose KDC refers nobody', () => {
     assert.deepEqual(asked(kdc).slice(1), ['A.TEST HTTP/web.b.test', 'A.TEST krbtgt/B.TEST', 'B.TEST HTTP/web.b.test']);
   });
 
+  test('are not reached by the way that another realm led to them', async () => {
+    const kdc = new FakeKdc((request) => {
+      if (request.kind === 'AS') return asReply(request, key, NOW);
+      const next = { 'A.TEST': 'EVIL.TEST', 'EVIL.TEST': 'C.TEST' }[request.realm];
+      if (!next || request.body.sname!.nameString[0] === 'krbtgt') return tgsReply(request, NOW);
+      return tgsReply(request, NOW, { part: { sname: { nameType: 2, nameString: ['krbtgt', next] } } });
+    });
+    const client = clientOf(kdc);
+    await client.ticket(http('web.evil.test', ''));
+    assert.deepEqual(asked(kdc).at(-1), 'C.TEST HTTP/web.evil.test');
+    await client.ticket(http('db.c.test', 'C.TEST'));
+    assert.deepEqual(asked(kdc).slice(-2), ['A.TEST krbtgt/C.TEST', 'C.TEST HTTP/db.c.test']);
+  });
+
   test('are found by [domain_realm] first', async () => {
     const kdc = sharing('A.TEST>B.TEST');
     const config = parseKrb5Conf('[domain_realm]\n .b.test = B.TEST');

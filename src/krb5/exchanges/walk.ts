@@ -19,7 +19,7 @@ export interface Walk {
   readonly realmOfHost?: ((host: string) => string | undefined) | undefined;
   /** A ticket-granting ticket of a realm that is in hand already. */
   readonly held: (realm: string) => Credentials | undefined;
-  /** Takes each ticket-granting ticket got on the way. */
+  /** Takes a ticket-granting ticket that later ways to its realm may begin with. */
   readonly keep: (tgt: Credentials) => void;
   /** True: the client's own KDC is asked in FAST. Of others' nobody said that they can. */
   readonly armored?: boolean | undefined;
@@ -63,7 +63,8 @@ async function viaReferrals(walk: Walk, first: Credentials, server: Principal, w
     const got = await tgsExchange(walk.context, { ...wish, ...asked(walk, tgt), server });
     if (!isKrbtgt(got.server) || isKrbtgt(server)) return got;
     if (visited.has(realmServed(got))) break;
-    walk.keep(got);
+    // Where the client's own KDC leads is good for later ways too; where another leads, for this service alone.
+    if (tgt === walk.start) walk.keep(got);
     tgt = got;
   }
   throw circles(formatPrincipal(server));
@@ -94,7 +95,8 @@ async function nextHop(walk: Walk, tgt: Credentials, realm: string): Promise<Cre
     if (held) return held;
     try {
       const got = await tgsExchange(walk.context, { ...asked(walk, tgt), server: krbtgt(candidate, here) });
-      walk.keep(got);
+      // A realm on the way to one must not come to stand on the way to all others: it knows the keys of what it gave.
+      if (tgt === walk.start || sameRealm(realmServed(got), realm)) walk.keep(got);
       return got;
     } catch (e) {
       if (!isAdError(e, 'UNKNOWN_SERVICE')) throw e;
