@@ -23,7 +23,7 @@ import type { Credentials } from '../krb5/credentials.ts';
 import { DEFAULT_ETYPES } from '../krb5/crypto/index.ts';
 import { exchangeContext } from '../krb5/exchanges/context.ts';
 import { renewTicket } from '../krb5/exchanges/tgs.ts';
-import { readCCache, writeCCache } from '../krb5/files/ccache.ts';
+import { type CCache, readCCache, writeCCache } from '../krb5/files/ccache.ts';
 import { isConfigEntry } from '../krb5/files/ccache-config.ts';
 import { isKrbtgt, samePrincipal } from '../krb5/principal.ts';
 import { type ConfiguredRealm, filesBeside } from './beside.ts';
@@ -310,7 +310,8 @@ export class DirectoryEngine implements LeaseEngine {
       noteWeakTickets(this.#options, tgt.client.components.join('/').replace(/\$$/, ''), [renewed]);
       // As kinit -R: what the KDC said about the realm stays, service tickets are fetched anew with the new ticket.
       const config = cache.credentials.filter(isConfigEntry);
-      return writeCCache({ ...cache, credentials: [...config, renewed] });
+      const { kdcOffset: _, ...rest } = cache;
+      return writeCCache({ ...rest, ...offsetOf(context.timeOffset), credentials: [...config, renewed] });
     } finally {
       wipe(renewed?.key.value, ...cache.credentials.map((c) => c.key.value));
     }
@@ -322,12 +323,12 @@ export class DirectoryEngine implements LeaseEngine {
   }
 }
 
-/** @param offset the KDC's clock minus ours, ms: MIT's library corrects by it (DeltaTime in the header) */
 function ccacheOf(tgt: Credentials, offset: number): Uint8Array {
+  return writeCCache({ principal: tgt.client, ...offsetOf(offset), credentials: [tgt] });
+}
+
+/** @param offset the KDC's clock minus ours, ms: MIT's library corrects by it (DeltaTime in the header) */
+function offsetOf(offset: number): Pick<CCache, 'kdcOffset'> {
   const seconds = Math.trunc(offset / 1000);
-  return writeCCache({
-    principal: tgt.client,
-    ...(seconds !== 0 && { kdcOffset: { seconds, microseconds: 0 } }),
-    credentials: [tgt],
-  });
+  return seconds === 0 ? {} : { kdcOffset: { seconds, microseconds: 0 } };
 }

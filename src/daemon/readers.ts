@@ -257,6 +257,8 @@ export class Reader {
 
   isOld(): boolean {
     const now = this.#options.clock();
+    // Before its birth: the clock was set, and nobody knows how old it is.
+    if (now < this.#born) return true;
     return now - this.#born > this.#options.maxAge || (this.#users === 0 && now - this.#lastUse > this.#options.idle);
   }
 

@@ -22,6 +22,8 @@ import { type CacheFacts, cacheFacts, type TicketTimes, ticketTimes } from './ti
 const LOOK_EVERY = 5 * 60_000;
 /** Two looks are this far apart at least, ms. */
 const LOOK_SOONEST = 1_000;
+/** A clock that goes back by more than this was set, ms; less is what keeps a clock right. */
+const SET_BACK = 60_000;
 /** Groups of tickets renewed at a time. */
 const AT_A_TIME = 8;
 
@@ -63,6 +65,7 @@ export class Renewer {
   #actions: Actions | undefined;
   #cancelTimer: () => void = () => undefined;
   #round: Promise<void> = Promise.resolve();
+  #lastLook = 0;
 
   constructor(parts: RenewerParts) {
     this.#parts = parts;
@@ -121,7 +124,9 @@ export class Renewer {
 
   /** One round: what is due now, account by account. */
   async #look(): Promise<void> {
+    const setBack = this.#wasSetBack();
     const tickets = await this.#read();
+    if (setBack) for (const { entry } of tickets) if (entry.due !== undefined) entry.due = this.#clock();
     const groups = new Map<string, Due[]>();
     for (const due of tickets) {
       const key = groupOf(due);
@@ -141,6 +146,19 @@ export class Renewer {
     });
     // What was written has times of its own, and the next look shall not come after them.
     if (dueGroups.length > 0 && !this.#closing.signal.aborted) await this.#read();
+  }
+
+  /**
+   * True when this machine's clock was set back, as after a boot before the time is known. Whatever was planned by the old
+   * one would come too late, and caches written by it say how far it was from the KDC's, which is wrong by now.
+   */
+  #wasSetBack(): boolean {
+    const last = this.#lastLook;
+    this.#lastLook = this.#clock();
+    if (this.#lastLook >= last - SET_BACK) return false;
+    this.#parts.log.warn('the clock was set back, so every ticket is renewed', { ms: last - this.#lastLook });
+    this.#entries.clear();
+    return true;
   }
 
   /** Every ticket on disk with its entry brought up to date; entries of tickets that are gone are dropped. */
