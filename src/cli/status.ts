@@ -4,6 +4,7 @@ import type { Client, Lease, Ticket } from '../client/index.ts';
 import { UsageError } from '../flags.ts';
 import { callDaemon, callFlags } from './call.ts';
 import { type Command, text } from './command.ts';
+import { CLEAR_SCREEN } from './terminal.ts';
 
 type StatusAnswer = Awaited<ReturnType<Client['status']>>;
 
@@ -21,7 +22,7 @@ daemon does next, and under it what went wrong last.`,
     const seconds = Number(text(parsed, 'interval') ?? 2);
     if (!(seconds >= 0.1 && seconds <= 3600)) throw new UsageError('--interval must be from 0.1 to 3600 seconds');
     for (;;) {
-      const clear = parsed.flags.watch && !parsed.flags.json ? '\x1b[H\x1b[2J' : '';
+      const clear = parsed.flags.watch && !parsed.flags.json ? CLEAR_SCREEN : '';
       await callDaemon(
         parsed,
         terminal,

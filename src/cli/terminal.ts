@@ -12,11 +12,28 @@ export interface Terminal {
   askSecret(question: string): Promise<string | undefined>;
 }
 
+/** Takes the cursor home and clears the screen: the one sequence that a command may send. */
+export const CLEAR_SCREEN = '\x1b[H\x1b[2J';
+
+/** Control characters but line ends and tabs, and those that turn the direction of a line around. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what a terminal must not get
+const UNSEEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g;
+
+/**
+ * Text as it may go to a terminal. Names come from tickets, files and servers, and what they hold could move the cursor,
+ * change the title or hide a line; they are shown as JSON would have them.
+ */
+export function visible(text: string): string {
+  const shown = (c: string): string => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  const clear = text.startsWith(CLEAR_SCREEN) ? CLEAR_SCREEN : '';
+  return clear + text.slice(clear.length).replace(UNSEEN, shown);
+}
+
 export function systemTerminal(): Terminal {
   return {
     env: process.env,
-    out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
+    out: (text) => void process.stdout.write(visible(text)),
+    err: (text) => void process.stderr.write(visible(text)),
     async readInput() {
       const chunks: Buffer[] = [];
       for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
@@ -51,7 +68,7 @@ const trimLineEnd = (text: string): string => text.replace(/\r?\n$/, '');
 /** Reads a line from the terminal in raw mode, so that nothing is echoed. */
 function promptHidden(question: string): Promise<string> {
   const input = process.stdin;
-  process.stderr.write(question);
+  process.stderr.write(visible(question));
   input.setRawMode(true);
   input.setEncoding('utf8');
   input.resume();
