@@ -3,7 +3,7 @@
  * `primary` names the one in use), or memory.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { utf8, wipe } from '../../bytes.ts';
 import { AdError, messageOf } from '../../errors.ts';
@@ -12,6 +12,7 @@ import { writeFileAtomic } from './atomic.ts';
 import { readCCache, writeCCache } from './ccache.ts';
 import { type CacheHandle, fileCache, noCache } from './ccache-file.ts';
 import { type CacheName, isSubsidiaryFile } from './ccache-name.ts';
+import { readPlainFile } from './plain.ts';
 
 /** The caches that one name leads to. */
 export interface CacheCollection {
@@ -116,7 +117,7 @@ function directoryOf(directory: string): CacheCollection {
   const primaryFile = async (): Promise<string> => {
     let text: string;
     try {
-      text = await readFile(marker, 'utf8');
+      text = (await readPlainFile(marker)).toString('utf8');
     } catch (e) {
       if (['ENOENT', 'ENOTDIR'].includes((e as NodeJS.ErrnoException).code ?? '')) return FIRST;
       throw new AdError('FILE', `cannot read ${marker}: ${messageOf(e)}`, { path: marker }, e);

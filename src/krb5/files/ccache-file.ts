@@ -1,10 +1,11 @@
 /** One ticket cache in a file: read whole, replaced whole, zeroed before it is removed. */
 import { constants } from 'node:fs';
-import { lstat, open, readFile, unlink } from 'node:fs/promises';
+import { lstat, open, unlink } from 'node:fs/promises';
 import { wipe } from '../../bytes.ts';
 import { AdError, messageOf } from '../../errors.ts';
 import { fileBefore, writeFileAtomic } from './atomic.ts';
 import { type CCache, readCCache, writeCCache } from './ccache.ts';
+import { readPlainFile } from './plain.ts';
 
 /** A cache that can be had by name; it need not exist yet. */
 export interface CacheHandle {
@@ -36,7 +37,7 @@ export function fileCache(path: string, name = `FILE:${path}`): CacheHandle {
     async read() {
       let bytes: Buffer;
       try {
-        bytes = await readFile(path);
+        bytes = await readPlainFile(path);
       } catch (e) {
         if (codeOf(e) === 'ENOENT' || codeOf(e) === 'ENOTDIR') throw noCache(name, e);
         throw new AdError('FILE', `cannot read the ticket cache ${path}: ${messageOf(e)}`, { path }, e);

@@ -1,5 +1,6 @@
 /** Collections of ticket caches, and the same directory in the hands of MIT's programs. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -45,6 +46,13 @@ describe('a file', () => {
     await (await open(join(directory, 'cc')).primary()).destroy();
     assert.equal(await readFile(join(directory, 'precious'), 'utf8'), 'text');
     assert.deepEqual(await readdir(directory), ['precious']);
+  });
+
+  test('that is a pipe or a device is neither waited for nor read to the end of memory', async () => {
+    execFileSync('mkfifo', [join(directory, 'pipe')]);
+    for (const path of [join(directory, 'pipe'), '/dev/zero'])
+      await assert.rejects((await open(path).primary()).read(), { code: 'FILE', message: /no plain file/ });
+    await assert.rejects((await open('/dev/null').primary()).read(), { code: 'NOT_FOUND' });
   });
 
   test('holds one cache only', async () => {
