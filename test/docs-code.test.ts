@@ -28,11 +28,17 @@ describe('code in the documents', async () => {
   before(async () => {
     domain = await startTestDomain({
       domain: 'corp.example',
-      users: [{ name: 'svc-fetch', password: 'Only-For-Tests-1', groups: ['Readers'] }],
+      users: [
+        { name: 'svc-fetch', password: 'Only-For-Tests-1', groups: ['Readers'] },
+        { name: 'alice', password: 'Only-For-Tests-1' },
+        { name: 'admin', password: 'Only-For-Tests-1', groups: ['Domain Admins'] },
+      ],
+      services: [{ spn: 'HTTP/web.corp.example' }],
       computers: [{ name: 'HOST1', groups: ['Readers'] }],
       gmsas: [{ name: 'WebApp01', readers: ['Readers'] }],
     });
     reader(scratch, await domain.keytab('HOST1$'), domain.krb5Conf);
+    writeFileSync(join(scratch, 'web.keytab'), await domain.keytab('HTTP/web.corp.example'), { mode: 0o600 });
     daemon = await startDaemonProcess(
       { DOMAIN_CONTROLLER_GMSA: `localhost:${domain.ldapPort}`, KRB5_KTNAME: join(scratch, 'host1.keytab') },
       [],
@@ -63,6 +69,7 @@ describe('code in the documents', async () => {
           env: {
             PATH: `${join(scratch, 'bin')}:${process.env.PATH}`,
             KRB5_CONFIG: join(scratch, 'krb5.conf'),
+            KRB5CCNAME: join(scratch, 'ccache'),
             KRB5_KTNAME: join(scratch, 'host1.keytab'),
             DOMAIN_CONTROLLER_GMSA: `localhost:${domain.ldapPort}`,
             CF_UNIX_DOMAIN_SOCKET_DIR: join(daemon.directory, 'socket'),
