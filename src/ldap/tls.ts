@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { ExtendedRequest, ProtocolOperation } from 'ldapts';
 import { deferred } from '../async.ts';
-import { AdError, abortError, messageOf } from '../errors.ts';
+import { AdError, abortError, MalformedError, messageOf } from '../errors.ts';
 import { channelBindings, tlsServerEndPoint } from '../krb5/gss/bindings.ts';
 import { ldapResultError } from './errors.ts';
 import { readResponses } from './responses.ts';
@@ -20,13 +20,14 @@ export interface TlsOptions {
 }
 
 const START_TLS = '1.3.6.1.4.1.1466.20037';
+const START_TLS_ID = 1;
 
 /**
  * Secures an open connection.
  * @param host the name that the certificate must be for
  * @returns the secured connection, and the GSS channel bindings of its certificate (16 bytes) where there are such
  * @throws AdError UNREACHABLE, also for a certificate that is not trusted; LDAP when StartTLS is refused; TIMEOUT or
- *   ABORTED by the signal
+ *   ABORTED by the signal; MalformedError for what is no answer to StartTLS, or more than it
  */
 export async function secure(
   raw: Socket,
@@ -38,7 +39,8 @@ export async function secure(
   if (options.mode === 'starttls') await startTls(raw, server, signal);
   const { connect } = await import('node:tls');
   const { ca } = options;
-  const tls: ConnectionOptions = { socket: raw, servername: host, minVersion: 'TLSv1.2' };
+  // Checked whatever NODE_TLS_REJECT_UNAUTHORIZED says: there is nothing else that seals the connection.
+  const tls: ConnectionOptions = { socket: raw, servername: host, minVersion: 'TLSv1.2', rejectUnauthorized: true };
   const socket = connect(ca === undefined ? tls : { ...tls, ca: typeof ca === 'string' ? ca : [...ca] });
   try {
     await handshake(socket, server, signal);
@@ -70,10 +72,12 @@ async function startTls(raw: Socket, server: string, signal: AbortSignal | undef
   const onAbort = () => raw.destroy();
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
-    raw.write(new ExtendedRequest({ messageId: 1, oid: START_TLS }).write());
+    raw.write(new ExtendedRequest({ messageId: START_TLS_ID, oid: START_TLS }).write());
     const { value: response } = await responses.next();
     if (signal?.aborted) throw abortError(signal, `StartTLS with ${server}`);
     if (!response) throw new AdError('UNREACHABLE', `${server} closed the connection during StartTLS`, { server });
+    if (response.messageId !== START_TLS_ID)
+      throw new MalformedError('LDAP', `response to message ${response.messageId}, not ${START_TLS_ID}`);
     if (response.status !== 0) throw ldapResultError(response.status, response.diagnostic, 'StartTLS request', server);
   } catch (e) {
     if (signal?.aborted) throw abortError(signal, `StartTLS with ${server}`);
