@@ -1,9 +1,9 @@
 /** The client/server authentication exchange, RFC 4120 3.2: AP-REQ and AP-REP, both sides. */
 import { fromDer, toDer } from '../../asn1.ts';
 import { copy, wipe } from '../../bytes.ts';
-import { AdError, MalformedError } from '../../errors.ts';
+import { AdError, isAdError, MalformedError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
-import { Key, profileOf } from '../crypto/index.ts';
+import { etypeName, Key, profileOf } from '../crypto/index.ts';
 import {
   ApRep,
   ApReq,
@@ -128,6 +128,8 @@ export interface AcceptOptions {
    * ticket's encrypted part, for whoever has several keys to try.
    */
   readonly keyFor: (server: Principal, etype: number, kvno: number | undefined, sealed: Uint8Array) => Key | undefined;
+  /** The keys there are, for the words of an error. */
+  readonly describeKeys?: () => string;
   readonly clock: Clock;
   readonly clockSkew: number;
   readonly usage: number;
@@ -150,7 +152,7 @@ export function acceptApReq(message: Uint8Array, options: AcceptOptions): Accept
   if (!key) {
     throw new AdError('UNKNOWN_SERVICE', `no key for ${formatPrincipal(server)} with etype ${etype}`, { etype, kvno });
   }
-  const clearTicket = key.decrypt(keyUsage.KDC_REP_TICKET, cipher);
+  const clearTicket = openTicket(key, server, ticket, options);
   let sessionKey: Key | undefined;
   let clear: Uint8Array | undefined;
   try {
@@ -206,6 +208,19 @@ export function acceptApReq(message: Uint8Array, options: AcceptOptions): Accept
     throw e;
   } finally {
     wipe(clearTicket, clear);
+  }
+}
+
+/** Which key was tried on which ticket is all that whoever runs a service has to go by. */
+function openTicket(key: Key, server: Principal, { encPart }: Ticket, options: AcceptOptions): Uint8Array {
+  const { etype, kvno, cipher } = encPart;
+  try {
+    return key.decrypt(keyUsage.KDC_REP_TICKET, cipher);
+  } catch (e) {
+    if (!isAdError(e, 'INTEGRITY')) throw e;
+    const held = options.describeKeys ? `: ${options.describeKeys()}` : '';
+    const what = `a ticket for ${formatPrincipal(server)} with kvno ${kvno ?? 'none'} and ${etypeName(etype)}`;
+    throw new AdError('INTEGRITY', `${what} does not open with the key that is held${held}`, { etype, kvno }, e);
   }
 }
 

@@ -119,6 +119,7 @@ export class GssAcceptor implements Negotiator {
     const keyFor = this.#keyFor.bind(this);
     const accepted = acceptApReq(message, {
       keyFor,
+      describeKeys: () => this.#options.keys.describe(),
       clock: this.#clock,
       clockSkew,
       usage: keyUsage.AP_REQ_AUTHENTICATOR,

@@ -106,6 +106,16 @@ describe('a client', () => {
   });
 });
 
+test('what does not open is said with the key versions and types of ticket and keytab', () => {
+  const ticket = /ldap\/dc1\.example\.test@EXAMPLE\.TEST with kvno 1 and aes256-cts-hmac-sha1-96/;
+  for (const held of [[3], [3, 4]]) {
+    const others = new KeytabKeys(held.map((kvno) => entry(Key.generate(18), kvno)));
+    const { error } = refusalOf(() => acceptor({ keys: others }).step(initiator().step()));
+    assert.match(error.message, ticket);
+    for (const kvno of held) assert.match(error.message, new RegExp(`kvno ${kvno} \\(aes256-cts-hmac-sha1-96\\)`));
+  }
+});
+
 describe('refused with the right word', () => {
   const nobody: ServiceKeys = { candidates: () => [], describe: () => 'no key' };
   const other = new KeytabKeys([entry(Key.generate(18))]);
