@@ -5,11 +5,14 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { deriveKeys, loginManagedAccount, parseManagedPassword, readManagedAccounts } from 'credentials-fetcher/gmsa';
 import { acceptNegotiate, negotiate } from 'credentials-fetcher/http';
 import {
@@ -28,6 +31,7 @@ import {
   loadKeytab,
   NegotiateAcceptor,
   openClient,
+  PasswordSecret,
   parseKrb5Conf,
   prfPlus,
   ReplayCache,
@@ -92,6 +96,12 @@ const checks = {
       assert.equal(prfPlus(one, utf8('pepper'), 100).length, 100);
       assert.equal(cf2(one, other, 'a', 'b').etype, etype);
     }
+  },
+  'secrets do not show': () => {
+    const key = Key.generate(18);
+    assert.equal(inspect(key), 'Key(aes256-cts-hmac-sha1-96)');
+    const secret = new PasswordSecret(utf8('shown?'), 'salt', [18]);
+    assert.doesNotMatch(inspect(secret, { showHidden: true, depth: 9 }), /shown|115, *104, *111|73, *68, *6f/);
   },
   'a managed password of the field': async () => {
     const known = vectors('gmsa').public;
@@ -171,6 +181,30 @@ const checks = {
     fetch.close();
     server.close();
   },
+  'HTTPS: the logon is bound to the certificate': async () => {
+    if (!existsSync('/usr/bin/openssl')) return 'needs openssl';
+    const [keyFile, certFile] = [join(work, 'key.pem'), join(work, 'cert.pem')];
+    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
+    const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-days', '2', '-nodes'];
+    const openssl = ['req', '-x509', ...subject, ...kind, '-keyout', keyFile, '-out', certFile];
+    execFileSync('/usr/bin/openssl', openssl, { stdio: 'ignore' });
+    const [key, cert] = [keyFile, certFile].map((file) => readFileSync(file, 'utf8'));
+    const keytab = new KeytabKeys(readKeytab(await domain.keytab('HTTP/localhost')));
+    // Bun does not tell a handler which connection it serves: docs/krb5.md.
+    const certificate = process.versions.bun ? new Uint8Array(new X509Certificate(cert).raw) : undefined;
+    const authenticate = acceptNegotiate({ keytab, channelBinding: 'require', ...(certificate && { certificate }) });
+    const server = createSecureServer({ key, cert, maxHeaderSize: 65_536 }, async (request, response) => {
+      const user = await authenticate(request, response);
+      if (user) response.end(String(user.channelBound));
+    });
+    server.listen(0, 'localhost');
+    await once(server, 'listening');
+    const fetch = negotiate({ client, tls: { ca: cert } });
+    const response = await fetch(`https://localhost:${server.address().port}/`);
+    assert.deepEqual([response.status, await response.text()], [200, 'true']);
+    fetch.close();
+    server.close();
+  },
   'a cache of a directory, by name, and a client from it': async () => {
     const collection = cachesOf(environment);
     const cache = await collection.primary();
@@ -238,8 +272,8 @@ const checks = {
 let failed = 0;
 for (const [what, check] of Object.entries(checks)) {
   try {
-    await check();
-    console.log(`ok - ${what}`);
+    const leftOut = await check();
+    console.log(`ok - ${what}${leftOut ? ` # SKIP ${leftOut}` : ''}`);
   } catch (e) {
     failed++;
     console.log(`not ok - ${what}`);

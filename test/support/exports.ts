@@ -66,3 +66,16 @@ function declared(file: string, text: string, name: string): Omit<Exported, 'nam
   const comment = /\/\*\*(?:(?!\*\/)[\s\S])*\*\/\n$/.exec(before)?.[0] ?? '';
   return { file, comment, declaration: match?.[0] ?? '' };
 }
+
+/** Public methods of an exported class that say nothing of themselves, and have no interface to say it for them. */
+export function silentMethods({ file, name, declaration }: Exported): string[] {
+  if (file === undefined || !/\bclass\b/.test(declaration) || /\bimplements\b/.test(declaration)) return [];
+  const text = readFileSync(join(root, file), 'utf8');
+  const from = text.indexOf(declaration);
+  const lines = text.slice(from, text.indexOf('\n}\n', from)).split('\n');
+  const isMethod = /^ {2}(?:static |async |get )*(?!constructor|private|protected)([a-z]\w*)(?:<[^>]*>)?\(/;
+  return lines.flatMap((line, i) => {
+    const method = isMethod.exec(line)?.[1];
+    return method && !/\*\/\s*$/.test(lines[i - 1]!) ? [`${name}.${method}`] : [];
+  });
+}

@@ -47,6 +47,7 @@ export class Key {
     return this.#value;
   }
 
+  /** True once `destroy()` was called. */
   get destroyed(): boolean {
     return this.#destroyed;
   }

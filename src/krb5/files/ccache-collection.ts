@@ -32,6 +32,7 @@ export interface CacheCollection {
 export class MemoryCaches {
   readonly #caches = new Map<string, Uint8Array>();
 
+  /** The cache of that name, without `MEMORY:`; it need not exist yet. */
   handle(name: string): CacheHandle {
     const full = `MEMORY:${name}`;
     const forget = (): void => {
@@ -58,6 +59,7 @@ export class MemoryCaches {
     };
   }
 
+  /** Whether there is a cache of that name. */
   has(name: string): boolean {
     return this.#caches.has(name);
   }

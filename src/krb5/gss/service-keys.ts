@@ -66,6 +66,7 @@ export class KeytabKeys implements ServiceKeys {
     return texts.length === 0 ? 'no key' : `${texts.slice(0, MAX_DESCRIBED).join(', ')}${more}`;
   }
 
+  /** Wipes the keys. */
   destroy(): void {
     this.replace([]);
   }

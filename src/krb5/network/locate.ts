@@ -94,6 +94,7 @@ export class Locator {
     };
   }
 
+  /** What is asked for names. */
   get resolver(): Resolver {
     return this.#options.resolver;
   }
