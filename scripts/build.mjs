@@ -2,7 +2,7 @@
 // `--programs` leaves the library out; BUILD_DIR puts the result elsewhere.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync } from 'node:zlib';
 import { build } from 'esbuild';
@@ -64,23 +64,23 @@ async function asText(entryPoint) {
  * that module is handed in. The part for AWS, which most daemons never need, is compressed.
  */
 const lateParts = {
-  './tools.ts': {
-    file: 'src/cli/tools.ts',
+  'src/cli/tools.ts': {
     exports: ['doctor', 'gmsa', 'kdestroy', 'keytab', 'kinit', 'klist', 'kpasswd', 'krun', 'kswitch', 'kvno'],
     packed: false,
   },
-  './assemble.ts': { file: 'src/daemon/assemble.ts', exports: ['createEngine'], packed: false },
-  '../accounts/aws/session.ts': { file: 'src/accounts/aws/session.ts', exports: ['openAws'], packed: true },
+  'src/daemon/tickets/assemble.ts': { exports: ['createEngine'], packed: false },
+  'src/accounts/aws/session.ts': { exports: ['openAws'], packed: true },
 };
 
 const late = {
   name: 'late',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /\.ts$/ }, ({ path, kind }) =>
-      kind === 'dynamic-import' && path in lateParts ? { path, namespace: 'late' } : null,
-    );
-    onLoad({ filter: /.*/, namespace: 'late' }, async ({ path }) => {
-      const { file, exports, packed } = lateParts[path];
+    onResolve({ filter: /\.ts$/ }, ({ path, kind, resolveDir }) => {
+      const file = relative(root, resolve(resolveDir, path));
+      return kind === 'dynamic-import' && file in lateParts ? { path: file, namespace: 'late' } : null;
+    });
+    onLoad({ filter: /.*/, namespace: 'late' }, async ({ path: file }) => {
+      const { exports, packed } = lateParts[file];
       const text = await asText(file);
       const source = packed
         ? `brotliDecompressSync(Buffer.from(${JSON.stringify(brotliCompressSync(text).toString('base64'))}, 'base64')).toString()`

@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { manualPage, pageFile } from '../scripts/man.ts';
 import { allCommands, commands } from '../src/cli/main.ts';
-import { usage } from '../src/daemon/config.ts';
-import { toStatus } from '../src/daemon/status.ts';
+import { toStatus } from '../src/daemon/calls/status.ts';
+import { usage } from '../src/daemon/config/config.ts';
 import { AdError, type ErrorCode } from '../src/errors.ts';
 import { documents, longFlags, readDocument, root, tableWith } from './support/documents.ts';
 

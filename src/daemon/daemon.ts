@@ -3,16 +3,16 @@ import type net from 'node:net';
 import { join } from 'node:path';
 import type { OpenAws } from '../accounts/aws/types.ts';
 import { version } from '../version.ts';
-import { lazyAws } from './aws.ts';
-import type { DaemonConfig } from './config.ts';
-import type { LeaseEngine } from './engine.ts';
-import { Jobs, type Timers } from './jobs.ts';
+import { lazyAws } from './calls/aws.ts';
+import { Jobs, type Timers } from './calls/jobs.ts';
+import type { DaemonConfig } from './config/config.ts';
+import type { Overview } from './grpc/overview.ts';
+import { listenOnDescriptor, listenOnSocket } from './grpc/socket.ts';
 import type { Log } from './log.ts';
-import { type DaemonMetrics, daemonMetrics, renderMetrics } from './metrics.ts';
-import type { MetricsServer } from './metrics-server.ts';
-import type { Overview } from './overview.ts';
-import type { RenewerParts } from './renewer.ts';
-import { listenOnDescriptor, listenOnSocket } from './socket.ts';
+import { type DaemonMetrics, daemonMetrics, renderMetrics } from './metrics/metrics.ts';
+import type { MetricsServer } from './metrics/server.ts';
+import type { RenewerParts } from './renewal/renewer.ts';
+import type { LeaseEngine } from './tickets/engine.ts';
 
 export interface Daemon {
   /** For gRPC clients: `unix:` and the path of the socket. */
@@ -90,16 +90,16 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       { SharedFetches },
       { StandingLease },
     ] = await Promise.all([
-      import('./server.ts'),
-      import('./service.ts'),
-      import('./actions.ts'),
-      import('./arn.ts'),
-      import('./leases.ts'),
-      import('./orphans.ts'),
-      import('./overview.ts'),
-      import('./renewer.ts'),
-      import('./shared-fetches.ts'),
-      import('./standing-lease.ts'),
+      import('./grpc/server.ts'),
+      import('./calls/service.ts'),
+      import('./calls/actions.ts'),
+      import('./calls/arn.ts'),
+      import('./leases/store.ts'),
+      import('./leases/orphans.ts'),
+      import('./grpc/overview.ts'),
+      import('./renewal/renewer.ts'),
+      import('./tickets/shared-fetches.ts'),
+      import('./leases/standing-lease.ts'),
     ]);
     const engine = new SharedFetches(parts.engine, {
       ...(parts.timers ? { timers: parts.timers } : {}),
@@ -157,7 +157,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
 
 /** Serves the metrics; those about leases are read from disk when somebody looks. */
 async function startMetrics(address: string, metrics: DaemonMetrics, overview: Overview): Promise<MetricsServer> {
-  const { parseMetricsAddress, serveMetrics } = await import('./metrics-server.ts');
+  const { parseMetricsAddress, serveMetrics } = await import('./metrics/server.ts');
   return serveMetrics(parseMetricsAddress(address), async () => {
     const leases = await overview.leases();
     const now = Date.now();

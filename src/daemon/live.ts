@@ -1,7 +1,7 @@
 /** What SIGHUP can replace while the daemon runs: the configuration, the log, the engine. */
-import type { DaemonConfig } from './config.ts';
-import type { LeaseEngine } from './engine.ts';
+import type { DaemonConfig } from './config/config.ts';
 import type { Log } from './log.ts';
+import type { LeaseEngine } from './tickets/engine.ts';
 
 /** An object that always shows what `current` gives, however early somebody took hold of it. */
 export function viewOf<T extends object>(current: () => T, keys: readonly (keyof T)[]): T {

@@ -4,13 +4,13 @@ import { inTurns } from '../async.ts';
 import { messageOf } from '../errors.ts';
 import { UsageError } from '../flags.ts';
 import { version } from '../version.ts';
-import { lazyAws } from './aws.ts';
-import { ConfigError, type Configured, type DaemonConfig, parseCommand, usage } from './config.ts';
+import { lazyAws } from './calls/aws.ts';
+import { ConfigError, type Configured, type DaemonConfig, parseCommand, usage } from './config/config.ts';
 import { type Daemon, SOCKET_NAME, startDaemon } from './daemon.ts';
+import { passedSocket } from './grpc/socket.ts';
 import { changeable, liveConfig, liveLog, ReplaceableEngine } from './live.ts';
 import { createLog, fileSink, isJournal, type Log, type LogFormat, type LogSink, stderrSink } from './log.ts';
-import { daemonMetrics } from './metrics.ts';
-import { passedSocket } from './socket.ts';
+import { daemonMetrics } from './metrics/metrics.ts';
 
 /** Runs the program; the result is its exit code. Tests and other programs use `startDaemon` instead. */
 export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -28,11 +28,11 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
       case 'check-config': {
         const { checkConfig } = await import('./config/check.ts');
         const open = async (config: DaemonConfig, log: Log) =>
-          (await import('./assemble.ts')).createEngine(config, log);
+          (await import('./tickets/assemble.ts')).createEngine(config, log);
         return await checkConfig(command, (text) => process.stdout.write(text), complain, open);
       }
       case 'once': {
-        const { runOnce } = await import('./once-program.ts');
+        const { runOnce } = await import('./once/program.ts');
         return await runOnce(
           command.once,
           command,
@@ -68,7 +68,7 @@ async function run(configured: Configured, argv: readonly string[], env: NodeJS.
   const aws = lazyAws({});
   const metrics = daemonMetrics();
   const load = (config: DaemonConfig) => async () =>
-    (await import('./assemble.ts')).createEngine(config, log, { readSecret: aws.secret, metrics });
+    (await import('./tickets/assemble.ts')).createEngine(config, log, { readSecret: aws.secret, metrics });
   const engine = new ReplaceableEngine(load(configured.config));
   let daemon: Daemon | undefined;
 
@@ -95,7 +95,7 @@ async function run(configured: Configured, argv: readonly string[], env: NodeJS.
   process.on('SIGHUP', () => void reload());
 
   try {
-    if (live.current.credspecFile) await (await import('./standing-lease.ts')).checkCredspecFile(live.current);
+    if (live.current.credspecFile) await (await import('./leases/standing-lease.ts')).checkCredspecFile(live.current);
     const socketFd = passedSocket(process.env, process.pid);
     daemon = await startDaemon({ config: live.view, socketFd, engine, log, metrics, renewal: {} });
     log.info('listening', { address: daemon.address, path: live.view.krbDir, version: version(), pid: process.pid });

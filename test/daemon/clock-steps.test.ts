@@ -1,7 +1,7 @@
 /** A machine whose clock is wrong and then put right, as at a boot before the time is known: what the daemon makes of it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ticketTimes } from '../../src/daemon/ticket-times.ts';
+import { ticketTimes } from '../../src/daemon/renewal/ticket-times.ts';
 import { HOUR, MINUTE, machine, world } from './world.ts';
 
 const DAY = 24 * HOUR;

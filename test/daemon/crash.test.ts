@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Client, createClient } from '../../src/client/index.ts';
-import { parseMetadata } from '../../src/daemon/metadata.ts';
+import { parseMetadata } from '../../src/daemon/leases/metadata.ts';
 import { readCCache } from '../../src/krb5/files/ccache.ts';
 import { startTestDomain, type TestDomain } from '../../src/testdomain/index.ts';
 import { credspec, type DaemonProcess, startDaemonProcess } from '../support/daemon-process.ts';

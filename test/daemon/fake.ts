@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type Client, createClient } from '../../src/client/index.ts';
 import { type Daemon, type DaemonParts, startDaemon } from '../../src/daemon/daemon.ts';
-import type { FetchOutcome, FetchRequest, LeaseEngine } from '../../src/daemon/engine.ts';
 import { createLog, type Log, silentLog } from '../../src/daemon/log.ts';
+import type { FetchOutcome, FetchRequest, LeaseEngine } from '../../src/daemon/tickets/engine.ts';
 import { AdError } from '../../src/errors.ts';
 
 export async function scratchDirectory(t: TestContext): Promise<string> {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { deferred } from '../../src/async.ts';
-import { type DaemonConfig, parseCommand } from '../../src/daemon/config.ts';
-import type { FetchOutcome } from '../../src/daemon/engine.ts';
-import { withWishes } from '../../src/daemon/file-policy.ts';
+import { type DaemonConfig, parseCommand } from '../../src/daemon/config/config.ts';
+import { withWishes } from '../../src/daemon/leases/file-policy.ts';
 import { changeable, liveConfig, ReplaceableEngine } from '../../src/daemon/live.ts';
+import type { FetchOutcome } from '../../src/daemon/tickets/engine.ts';
 import { FakeEngine } from './fake.ts';
 
 const configOf = (...argv: string[]): DaemonConfig =>

@@ -1,9 +1,9 @@
 /** Where gMSAs are looked for first, before a directory that counts the searches. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import type { GmsaRef, ReaderIdentity } from '../../src/daemon/engine.ts';
-import { isFailure } from '../../src/daemon/engine.ts';
-import { DirectoryEngine } from '../../src/daemon/fetch.ts';
+import type { GmsaRef, ReaderIdentity } from '../../src/daemon/tickets/engine.ts';
+import { isFailure } from '../../src/daemon/tickets/engine.ts';
+import { DirectoryEngine } from '../../src/daemon/tickets/fetch.ts';
 import type { PlaceHints } from '../../src/gmsa/hints.ts';
 import { Locator } from '../../src/krb5/network/locate.ts';
 import { DnsResolver } from '../../src/krb5/network/resolver.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLog } from '../../src/daemon/log.ts';
-import { Renewer } from '../../src/daemon/renewer.ts';
+import { Renewer } from '../../src/daemon/renewal/renewer.ts';
 import { HOUR, machine, world } from './world.ts';
 
 test("false leaves a user's tickets to the client's Renew, and no others, until it is true again", async (t) => {

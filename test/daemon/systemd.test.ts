@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, type TestContext, test } from 'node:test';
 import { createClient } from '../../src/client/index.ts';
-import { passedSocket } from '../../src/daemon/socket.ts';
+import { passedSocket } from '../../src/daemon/grpc/socket.ts';
 import { daemonFile } from '../support/daemon-process.ts';
 import { hasProgram, mustRun, runProgram } from '../support/programs.ts';
 import { scratchDirectory } from './fake.ts';

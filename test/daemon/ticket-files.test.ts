@@ -4,8 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { chmod, lstat, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { DEFAULT_FILE_POLICY, type FilePolicy, type FileWishes } from '../../src/daemon/file-policy.ts';
-import { LeaseStore, type NewTicket } from '../../src/daemon/leases.ts';
+import { DEFAULT_FILE_POLICY, type FilePolicy, type FileWishes } from '../../src/daemon/leases/file-policy.ts';
+import { LeaseStore, type NewTicket } from '../../src/daemon/leases/store.ts';
 import { silentLog } from '../../src/daemon/log.ts';
 import { isAdError } from '../../src/errors.ts';
 import { giveAway } from '../../src/krb5/files/atomic.ts';
@@ -176,7 +176,7 @@ describe('a daemon with few capabilities', {
   const url = (path: string) => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
   /** Makes a lease for another user, replaces its ticket, finds it again, deletes it; then prints what went wrong. */
   const program = (directory: string) => `
-    import { LeaseStore } from ${url('daemon/leases.ts')};
+    import { LeaseStore } from ${url('daemon/leases/store.ts')};
     import { silentLog as log } from ${url('daemon/log.ts')};
     import { readFile } from 'node:fs/promises';
     const other = (mode) => ({ mode, uid: 1654, gid: 1655 });

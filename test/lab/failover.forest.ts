@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { utf8 } from '../../src/bytes.ts';
-import { createEngine } from '../../src/daemon/assemble.ts';
-import { parseCommand } from '../../src/daemon/config.ts';
-import { isFailure } from '../../src/daemon/engine.ts';
+import { parseCommand } from '../../src/daemon/config/config.ts';
+import { createEngine } from '../../src/daemon/tickets/assemble.ts';
+import { isFailure } from '../../src/daemon/tickets/engine.ts';
 import { KrbClient } from '../../src/krb5/client.ts';
 import { readCCache } from '../../src/krb5/files/ccache.ts';
 import { Locator } from '../../src/krb5/network/locate.ts';

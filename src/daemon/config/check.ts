@@ -1,8 +1,8 @@
 /** `--check-config`: every setting with its source, and whether the daemon could run with them. */
 import { messageOf } from '../../errors.ts';
-import type { Configured, DaemonConfig } from '../config.ts';
-import type { LeaseEngine } from '../engine.ts';
 import { createLog, type Log } from '../log.ts';
+import type { LeaseEngine } from '../tickets/engine.ts';
+import type { Configured, DaemonConfig } from './config.ts';
 import { type SettingName, settingNames, settings } from './settings.ts';
 
 /**
@@ -36,11 +36,11 @@ export async function checkConfig(
   const log = createLog({ level: 'warn', sinks: [{ format: 'human', write: (line) => complain(line.trimEnd()) }] });
   await attempt(labelOf('krb5-config'), async () => (await openEngine(config, log)).close());
   await attempt(labelOf('cred-spec-file'), async () =>
-    (await import('../standing-lease.ts')).checkCredspecFile(config),
+    (await import('../leases/standing-lease.ts')).checkCredspecFile(config),
   );
   if (config.metrics !== undefined) {
     const { metrics } = config;
-    await attempt(labelOf('metrics'), async () => (await import('../metrics-server.ts')).parseMetricsAddress(metrics));
+    await attempt(labelOf('metrics'), async () => (await import('../metrics/server.ts')).parseMetricsAddress(metrics));
   }
   return problems > 0 ? 2 : 0;
 }

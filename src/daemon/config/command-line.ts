@@ -1,6 +1,6 @@
 /** The daemon's command line beside its settings: what is to be done, and the help text. */
 import { type FlagOptions, UsageError } from '../../flags.ts';
-import { domainProblem, userNameProblem } from '../names.ts';
+import { domainProblem, userNameProblem } from '../leases/names.ts';
 import { fileSettings, type Setting, settings } from './settings.ts';
 import { type CredspecFile, credspecFile, Nonsense } from './values.ts';
 

@@ -1,8 +1,8 @@
 /** Values of settings: from text to what the daemon works with. Each function throws `Nonsense` with what is wrong. */
 import { isSecretId } from '../../accounts/aws/arn.ts';
 import { parseDn } from '../../ldap/dn.ts';
-import { secondNameProblem } from '../file-policy.ts';
-import { leaseIdProblem } from '../names.ts';
+import { secondNameProblem } from '../leases/file-policy.ts';
+import { leaseIdProblem } from '../leases/names.ts';
 
 /** What is wrong with a value, to be read after the setting's name: `must be …`. */
 export class Nonsense extends Error {

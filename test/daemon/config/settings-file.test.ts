@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { chmod, chown, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { ConfigError, type Configured, parseCommand } from '../../../src/daemon/config/config.ts';
 import { MAX_SETTINGS_FILE } from '../../../src/daemon/config/files.ts';
 import { readSettingsFile, writerOf } from '../../../src/daemon/config/settings-file.ts';
-import { ConfigError, type Configured, parseCommand } from '../../../src/daemon/config.ts';
 import { mustRun, needs } from '../../support/programs.ts';
 import { scratchDirectory } from '../fake.ts';
 
