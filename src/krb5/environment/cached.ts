@@ -9,10 +9,14 @@ import { isConfigEntry } from '../files/ccache-config.ts';
 import { formatPrincipal, krbtgt, samePrincipal } from '../principal.ts';
 import type { Secret } from '../secret.ts';
 
-/** The ticket-granting ticket of a cache's own realm; undefined when there is none. */
+/**
+ * The ticket-granting ticket of a cache's principal; undefined when there is none. Caches made for S4U2Proxy hold one of
+ * the service that acts for the user: to take it for the user's would be to act as somebody else.
+ */
 export function tgtOf(cache: CCache): Credentials | undefined {
   const tgs = krbtgt(cache.principal.realm);
-  return cache.credentials.findLast((c) => !isConfigEntry(c) && samePrincipal(c.server, tgs));
+  const own = (c: Credentials): boolean => samePrincipal(c.client, cache.principal) && samePrincipal(c.server, tgs);
+  return cache.credentials.findLast((c) => !isConfigEntry(c) && own(c));
 }
 
 /** A ticket with less left than this is of no use any more, ms. */
@@ -35,10 +39,13 @@ export function usableTgt(cache: CCache, now: number): Credentials {
   return tgt;
 }
 
-/** Copies of a cache's own tickets, for a client to take over; the cache's are the caller's to wipe. */
+/**
+ * Copies of a cache's own tickets, for a client to take over; the cache's are the caller's to wipe. Those sealed with a
+ * session key are for one user's session and not for whoever asks for the service.
+ */
 export function ticketsOf(cache: CCache): Credentials[] {
   return cache.credentials
-    .filter((c) => !isConfigEntry(c) && samePrincipal(c.client, cache.principal))
+    .filter((c) => !isConfigEntry(c) && !c.isSkey && samePrincipal(c.client, cache.principal))
     .map((c) => ({ ...c, key: { ...c.key, value: copy(c.key.value) } }));
 }
 

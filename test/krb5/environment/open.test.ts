@@ -51,6 +51,32 @@ describe('openClient', () => {
     return formatPrincipal(who);
   };
 
+  test("never takes another's ticket out of a cache for its own", async () => {
+    const [own, other] = [
+      await alice('Only-For-Tests-1'),
+      await openClient({ environment, principal: 'bob', password: 'Only-For-Tests-2' }),
+    ];
+    const web = servicePrincipal('HTTP', 'web.example.test');
+    const [tgt, evidence, theirs] = [await own.login(), await other.ticket(web), await other.login()];
+    const path = join(directory, 'proxy');
+    const cache = openCaches(parseCacheName(path));
+    const skey = { ...(await own.ticket(web)), isSkey: true };
+    await (await cache.primary()).write({ principal: tgt.client, credentials: [tgt, evidence, skey] });
+    const client = await openClient({ environment, cache: path });
+    assert.deepEqual(
+      [...client.held].map((c) => formatPrincipal(c.server)),
+      ['krbtgt/EXAMPLE.TEST@EXAMPLE.TEST'],
+    );
+    assert.equal(formatPrincipal((await client.ticket(web)).client), 'alice@EXAMPLE.TEST');
+    // As MIT's kvno -P leaves it: the user's ticket beside the service's own ticket-granting ticket.
+    await (await cache.primary()).write({ principal: tgt.client, credentials: [theirs, evidence] });
+    await assert.rejects(openClient({ environment, cache: path }), {
+      code: 'NOT_FOUND',
+      message: /no ticket-granting/,
+    });
+    for (const c of [own, other, client]) c.close();
+  });
+
   test('logs on by password, in the default realm', async () => {
     assert.equal(await nameOf(await alice('Only-For-Tests-1')), 'alice@EXAMPLE.TEST');
   });
