@@ -15,7 +15,7 @@ import { forwardedTicket, renewTicket, validateTicket } from './exchanges/tgs.ts
 import { realmServed, serviceTicket, type TicketWish, tgtFor, type Walk } from './exchanges/walk.ts';
 import type { HostAddress } from './messages.ts';
 import { kdcOption, ticketFlag } from './numbers.ts';
-import { formatPrincipal, isKrbtgt, krbtgt, type Principal, principal } from './principal.ts';
+import { formatPrincipal, isKrbtgt, krbtgt, type Principal, principal, samePrincipal } from './principal.ts';
 import type { Secret } from './secret.ts';
 
 /** Who a client is, by what it proves that, and how it reaches KDCs. */
@@ -24,7 +24,7 @@ export interface KrbClientOptions extends ContextOptions {
   readonly client: Principal;
   /** The client takes the secret over: `close()` destroys it. */
   readonly secret: Secret;
-  /** Tickets the client has already, from its ccache; the client takes them over. */
+  /** Tickets the client has already, from its ccache; the client takes them over, and wipes those that are others'. */
   readonly tickets?: readonly Credentials[];
   /** Where hosts and realms belong: `[domain_realm]` and `[capaths]`. Without it realms form a tree by their names. */
   readonly config?: Pick<Krb5Config, 'settings' | 'domainRealm'>;
@@ -72,7 +72,12 @@ export class KrbClient {
     this.#options = options;
     this.#client = options.client;
     this.#context = exchangeContext(options);
-    for (const ticket of options.tickets ?? []) this.#tickets.set(formatPrincipal(ticket.server), ticket);
+    for (const ticket of options.tickets ?? []) {
+      // A whole cache may hold tickets got in a user's name (S4U), and such as are for one session of a service.
+      if (!ticket.isSkey && samePrincipal(ticket.client, options.client))
+        this.#tickets.set(formatPrincipal(ticket.server), ticket);
+      else wipe(ticket.key.value);
+    }
   }
 
   /** The client as asked for; after a login under the name and realm its KDC knows it by. */

@@ -17,7 +17,7 @@ const server = servicePrincipal('ldap', 'dc1.b.test', REALM);
 
 const clientOf = (
   kdc: FakeKdc,
-  more: { clock?: () => number; name?: string; config?: NonNullable<KrbClientOptions['config']> } = {},
+  more: { clock?: () => number; name?: string } & Partial<Pick<KrbClientOptions, 'config' | 'tickets'>> = {},
 ) =>
   new KrbClient({
     transport: kdc,
@@ -179,6 +179,22 @@ describe('tickets', () => {
     assert.equal(all[0], all[1]);
     await client.ticket(server);
     assert.equal(kdc.requests.length, 2);
+  });
+
+  test("of others in a cache are never handed out as the client's own", async () => {
+    const kdc = new FakeKdc(honest);
+    const first = clientOf(kdc);
+    const [tgt, own] = [await first.login(), await first.ticket(server)];
+    const mine = { ...tgt, key: { ...tgt.key, value: Uint8Array.from(tgt.key.value) } };
+    const others = [{ client: principal(REALM, 'bob') }, { isSkey: true }].map((other) => ({
+      ...own,
+      ...other,
+      key: { ...own.key, value: Uint8Array.from(own.key.value) },
+    }));
+    const client = clientOf(kdc, { tickets: [mine, ...others] });
+    assert.deepEqual([...client.held], [mine]);
+    assert.equal((await client.ticket(server)).client.components[0], 'alice');
+    for (const { key } of others) assert.ok(key.value.every((byte) => byte === 0));
   });
 
   test('that end soon are fetched anew', async () => {
