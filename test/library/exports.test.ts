@@ -42,15 +42,22 @@ test('so has every method of an exported class', () => {
   );
 });
 
-test('docs/krb5.md names every function and class of the Kerberos part', () => {
-  const text = readDocument('docs/krb5.md');
-  const { names } = parts.find(({ path }) => path === './krb5')!;
-  const missing = names.filter((e) => !e.type && !new RegExp(`\\b${e.name}\\b`).test(text));
-  assert.deepEqual(
-    missing.map((e) => e.name),
-    [],
-  );
-});
+for (const [path, document] of [
+  ['./krb5', 'docs/krb5.md'],
+  ['./ldap', 'docs/krb5.md'],
+  ['./gmsa', 'docs/krb5.md'],
+  ['./http', 'docs/http.md'],
+] as const) {
+  test(`${document} names every function and class of ${path}`, () => {
+    const text = readDocument(document);
+    const { names } = parts.find((part) => part.path === path)!;
+    const missing = names.filter((e) => !e.type && !new RegExp(`\\b${e.name}\\b`).test(text));
+    assert.deepEqual(
+      missing.map((e) => e.name),
+      [],
+    );
+  });
+}
 
 describe('who imports one thing gets little more', () => {
   /** Sources that a bundle of this code has bytes of, relative to the library. */
