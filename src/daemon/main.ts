@@ -93,6 +93,8 @@ async function run(configured: Configured, argv: readonly string[], env: NodeJS.
     }
   });
   process.on('SIGHUP', () => void reload());
+  // Node would open a debugger's port, to which any user of this host may connect.
+  process.on('SIGUSR1', () => log.info('SIGUSR1 does nothing here'));
 
   try {
     if (live.current.credspecFile) await (await import('./leases/standing-lease.ts')).checkCredspecFile(live.current);

@@ -68,6 +68,14 @@ describe('credentials-fetcherd', () => {
     await daemon.stop();
   });
 
+  test('opens no debugger at SIGUSR1, to which any user of the host could connect', async (t) => {
+    const daemon = await startDaemonProcess();
+    t.after(() => daemon.stop());
+    daemon.child.kill('SIGUSR1');
+    await until(async () => /SIGUSR1|Debugger/.test(await daemon.output()));
+    assert.doesNotMatch(await daemon.output(), /Debugger/);
+  });
+
   test('exits with 1 when another one answers on its socket', async (t) => {
     const daemon = await startDaemonProcess();
     t.after(() => daemon.stop());

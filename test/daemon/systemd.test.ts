@@ -112,6 +112,10 @@ describe('unit files', { skip: noAnalyze }, () => {
     );
   });
 
+  test('leave no core file behind, with the keys that are in memory', async () => {
+    assert.match(await readFile(join(units, 'credentials-fetcher.service'), 'utf8'), /^LimitCORE=0$/m);
+  });
+
   test('leave the service little to be exposed by', async () => {
     const file = join(units, 'credentials-fetcher.service');
     await mustRun('systemd-analyze', ['security', '--offline=true', '--threshold=25', file]);
