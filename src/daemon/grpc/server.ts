@@ -17,12 +17,16 @@ export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 /** Clients connect again by themselves, without a call failing: they are sent away when idle, and now and then. */
 const IDLE_MS = 60_000;
 const AGE_MS = 15 * 60_000;
+/** Connections at a time: each takes a descriptor and some memory, and clients need one each. */
+const MAX_CONNECTIONS = 512;
 /** Time to read our last words. */
 const LAST_WORDS_MS = 1000;
 
 export interface ServerLimits extends AdmissionOptions {
   /** How long a connection without calls is kept, in milliseconds. */
   readonly idleMs?: number;
+  /** Connections at a time. */
+  readonly maxConnections?: number;
 }
 
 export interface GrpcServer {
@@ -56,6 +60,7 @@ export function createServer(
   const connections = new Set<net.Socket>();
   return {
     serve(connection) {
+      if (connections.size >= (limits.maxConnections ?? MAX_CONNECTIONS)) leastUsed(connections)?.destroy();
       connections.add(connection);
       connection.once('close', () => connections.delete(connection));
       connection.on('error', () => connection.destroy());
@@ -79,4 +84,16 @@ export function createServer(
         server.tryShutdown(end);
       }),
   };
+}
+
+/**
+ * Who has said the least, and of those the one that came first: whoever opens connections to keep others out has to use
+ * every one of them more than the others do theirs. A client that is sent away in error connects again by itself.
+ */
+function leastUsed(connections: ReadonlySet<net.Socket>): net.Socket | undefined {
+  let least: net.Socket | undefined;
+  for (const connection of connections) {
+    if (!connection.destroyed && (!least || connection.bytesRead < least.bytesRead)) least = connection;
+  }
+  return least;
 }

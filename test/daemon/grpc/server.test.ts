@@ -106,6 +106,30 @@ describe('the server', () => {
     assert.equal((await client.health()).status, 'OK');
   });
 
+  test('lets new clients in although somebody holds all connections, and keeps those that are used', async (t) => {
+    const { path, connections } = await serve(t, { maxConnections: 8 });
+    const session = open(t, path);
+    const answered = async (client: ClientHttp2Session) => {
+      const stream = beginCall(client);
+      stream.end(Buffer.alloc(98));
+      await once(stream, 'response');
+      stream.destroy();
+    };
+    await answered(session);
+    const silent = Array.from({ length: 20 }, () =>
+      net
+        .connect(path)
+        .on('error', () => undefined)
+        .resume(),
+    );
+    t.after(() => silent.forEach((socket) => void socket.destroy()));
+    await until(() => silent.filter((socket) => socket.closed).length === 13);
+    assert.equal(connections.size, 8);
+    await answered(open(t, path));
+    assert.equal(session.closed, false);
+    await answered(session);
+  });
+
   test('forgets a connection that broke the protocol when its client is gone', async (t) => {
     const { path, connections } = await serve(t, { idleMs: 20 });
     const socket = net.connect(path);
