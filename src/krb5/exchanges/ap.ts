@@ -241,7 +241,7 @@ export function buildApRep(accepted: AcceptedApRequest, options: { subkey?: Key;
 }
 
 /** A key from the wire. @throws MalformedError for another length than its etype has, AdError ETYPE when that is unknown */
-function keyFrom(key: EncryptionKey): Key {
+export function keyFrom(key: EncryptionKey): Key {
   const { name, keyBytes } = profileOf(key.keytype);
   if (key.keyvalue.length !== keyBytes) {
     throw new MalformedError('EncryptionKey', `a key of ${name} has ${keyBytes} bytes, not ${key.keyvalue.length}`);

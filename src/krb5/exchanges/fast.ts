@@ -18,7 +18,7 @@ import {
   PaFxFastRequest,
 } from '../messages.ts';
 import { fastArmor, keyUsage, paType } from '../numbers.ts';
-import { buildApReq } from './ap.ts';
+import { buildApReq, keyFrom } from './ap.ts';
 import { type ExchangeContext, newStamp } from './context.ts';
 import { methodData } from './errors.ts';
 
@@ -159,11 +159,12 @@ function armorKey(subkey: Key, sessionKey: Key): Key {
 /**
  * The key that seals the reply (RFC 6113 5.4.3): the KDC's strengthening key joined with the one that would have.
  * @returns a key of the caller's
+ * @throws MalformedError for a strengthening key that has not its type's length, AdError ETYPE for an unknown type
  */
 export function strengthened(response: KrbFastResponse, replyKey: Key): Key {
   const { strengthenKey } = response;
   if (!strengthenKey) return new Key(replyKey.etype, replyKey.value);
-  const key = new Key(strengthenKey.keytype, strengthenKey.keyvalue);
+  const key = keyFrom(strengthenKey);
   try {
     return cf2(key, replyKey, 'strengthenkey', 'replykey');
   } finally {

@@ -178,6 +178,16 @@ describe('an armored login', () => {
       { code: 'WRONG_PASSWORD' },
     ));
 
+  test('answered with a strengthening key of no length or type there is is refused by name', async () => {
+    const short = { keytype: 18, keyvalue: new Uint8Array(16) };
+    const unknown = { keytype: 99, keyvalue: new Uint8Array(16) };
+    for (const [strengthenKey, code] of [
+      [short, 'MALFORMED'],
+      [unknown, 'ETYPE'],
+    ] as const)
+      await assert.rejects(login(new FakeKdc((r) => inTunnel(r, { response: { strengthenKey } }))), { code });
+  });
+
   test('is not steered by errors out of the tunnel: no salt, no other realm, no second guess', async () => {
     const codes = ['KDC_ERR_PREAUTH_REQUIRED', 'KDC_ERR_WRONG_REALM', 'KDC_ERR_PREAUTH_FAILED'] as const;
     for (const code of codes) {
