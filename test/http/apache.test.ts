@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type NegotiateOptions, negotiate } from '../../src/http/index.ts';
 import type { KrbClient } from '../../src/krb5/client.ts';
-import type { TcpTransport } from '../../src/krb5/network/tcp.ts';
+import type { NetworkTransport } from '../../src/krb5/network/network.ts';
 import { type Apache, needsApache, startApache } from '../support/apache.ts';
 import { localTransport, testClient } from '../support/kdc-client.ts';
 import { type MitRealm, needsMitRealm, startMitRealm } from '../support/mit-realm.ts';
@@ -16,7 +16,7 @@ const PASSWORD = 'Only-For-Tests-1';
 
 describe('negotiate() and Apache', { skip: needsMitRealm || needs('openssl') || needsApache }, () => {
   let realm: MitRealm;
-  let transport: TcpTransport;
+  let transport: NetworkTransport;
   let client: KrbClient;
   let certificate: TestCertificate;
   let plain: Apache;

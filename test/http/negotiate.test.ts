@@ -21,7 +21,7 @@ import type { KrbClient } from '../../src/krb5/client.ts';
 import { readKeytab } from '../../src/krb5/files/keytab.ts';
 import { ReplayCache } from '../../src/krb5/gss/replay-cache.ts';
 import { NegotiateAcceptor } from '../../src/krb5/gss/spnego-acceptor.ts';
-import type { TcpTransport } from '../../src/krb5/network/tcp.ts';
+import type { NetworkTransport } from '../../src/krb5/network/network.ts';
 import { startTestDomain, type TestDomain } from '../../src/testdomain/index.ts';
 import { localTransport, testClient } from '../support/kdc-client.ts';
 import { needs } from '../support/programs.ts';
@@ -31,7 +31,7 @@ const PASSWORD = 'Only-For-Tests-1';
 
 describe('Negotiate over HTTP', { skip: needs('openssl') }, () => {
   let domain: TestDomain;
-  let transport: TcpTransport;
+  let transport: NetworkTransport;
   let client: KrbClient;
   let keys: KeytabKeys;
   let certificate: TestCertificate;

@@ -10,8 +10,8 @@ import { isAdError } from '../../src/errors.ts';
 import { readManagedAccounts } from '../../src/gmsa/account.ts';
 import { KrbClient } from '../../src/krb5/client.ts';
 import { Locator } from '../../src/krb5/network/locate.ts';
+import { NetworkTransport } from '../../src/krb5/network/network.ts';
 import { DnsResolver } from '../../src/krb5/network/resolver.ts';
-import { TcpTransport } from '../../src/krb5/network/tcp.ts';
 import { principal, servicePrincipal } from '../../src/krb5/principal.ts';
 import { PasswordSecret } from '../../src/krb5/secret.ts';
 import { saslBind } from '../../src/ldap/bind.ts';
@@ -28,7 +28,7 @@ const LDAPS = 636;
 
 describe('a bind to the domain controller', { skip: status.available ? false : status.reason }, () => {
   const resolver = new DnsResolver();
-  const transport = new TcpTransport({ resolver, locator: new Locator({ resolver, clock: Date.now }) });
+  const transport = new NetworkTransport({ resolver, locator: new Locator({ resolver, clock: Date.now }) });
   let client: KrbClient;
   let ca = '';
 

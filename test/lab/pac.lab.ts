@@ -21,8 +21,8 @@ import { ReplayCache } from '../../src/krb5/gss/replay-cache.ts';
 import { KeytabKeys } from '../../src/krb5/gss/service-keys.ts';
 import { NegotiateAcceptor } from '../../src/krb5/gss/spnego-acceptor.ts';
 import { Locator } from '../../src/krb5/network/locate.ts';
+import { NetworkTransport } from '../../src/krb5/network/network.ts';
 import { DnsResolver } from '../../src/krb5/network/resolver.ts';
-import { TcpTransport } from '../../src/krb5/network/tcp.ts';
 import { cksumType } from '../../src/krb5/numbers.ts';
 import { groupSids, type Pac } from '../../src/krb5/pac/index.ts';
 import { type Principal, principal, servicePrincipal } from '../../src/krb5/principal.ts';
@@ -37,7 +37,7 @@ const webApp = servicePrincipal('HTTP', 'webapp01.lab.example', lab.realm);
 
 describe('PACs of Active Directory', { skip: status.available ? false : status.reason }, () => {
   const resolver = new DnsResolver();
-  const transport = new TcpTransport({ resolver, locator: new Locator({ resolver, clock: Date.now }) });
+  const transport = new NetworkTransport({ resolver, locator: new Locator({ resolver, clock: Date.now }) });
   const replays = new ReplayCache();
   let work = '';
   /** The controller's own keys of the accounts that are services here. */

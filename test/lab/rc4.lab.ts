@@ -6,8 +6,8 @@ import { isAdError } from '../../src/errors.ts';
 import { readManagedAccounts } from '../../src/gmsa/account.ts';
 import { KrbClient } from '../../src/krb5/client.ts';
 import { Locator } from '../../src/krb5/network/locate.ts';
+import { NetworkTransport } from '../../src/krb5/network/network.ts';
 import { DnsResolver } from '../../src/krb5/network/resolver.ts';
-import { TcpTransport } from '../../src/krb5/network/tcp.ts';
 import { etype } from '../../src/krb5/numbers.ts';
 import { principal, servicePrincipal } from '../../src/krb5/principal.ts';
 import { PasswordSecret } from '../../src/krb5/secret.ts';
@@ -19,7 +19,7 @@ const RC4 = [etype.RC4_HMAC];
 
 describe('RC4 with the domain controller', { skip: status.available ? false : status.reason }, () => {
   const resolver = new DnsResolver();
-  const transport = new TcpTransport({ resolver, locator: new Locator({ resolver, clock: Date.now }) });
+  const transport = new NetworkTransport({ resolver, locator: new Locator({ resolver, clock: Date.now }) });
   let client: KrbClient;
 
   before(() => {

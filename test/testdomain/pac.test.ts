@@ -9,7 +9,7 @@ import { type AcceptedContext, GssAcceptor } from '../../src/krb5/gss/acceptor.t
 import { GssInitiator } from '../../src/krb5/gss/initiator.ts';
 import { ReplayCache } from '../../src/krb5/gss/replay-cache.ts';
 import { KeytabKeys } from '../../src/krb5/gss/service-keys.ts';
-import type { TcpTransport } from '../../src/krb5/network/tcp.ts';
+import type { NetworkTransport } from '../../src/krb5/network/network.ts';
 import { groupSids } from '../../src/krb5/pac/index.ts';
 import { servicePrincipal } from '../../src/krb5/principal.ts';
 import { startTestDomain, type TestDomain } from '../../src/testdomain/index.ts';
@@ -24,7 +24,7 @@ const noSamba = spawnSync(PYTHON, ['-c', 'import samba.dcerpc.krb5pac']).status 
 
 describe('PACs of the test domain', () => {
   let domain: TestDomain;
-  let transport: TcpTransport;
+  let transport: NetworkTransport;
 
   before(async () => {
     domain = await startTestDomain({

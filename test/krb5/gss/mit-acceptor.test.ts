@@ -9,7 +9,7 @@ import { gssFlag } from '../../../src/krb5/gss/checksum.ts';
 import type { GssContext, Negotiator } from '../../../src/krb5/gss/context.ts';
 import { GssInitiator, type InitiatorOptions } from '../../../src/krb5/gss/initiator.ts';
 import { SpnegoInitiator } from '../../../src/krb5/gss/spnego-initiator.ts';
-import type { TcpTransport } from '../../../src/krb5/network/tcp.ts';
+import type { NetworkTransport } from '../../../src/krb5/network/network.ts';
 import { servicePrincipal } from '../../../src/krb5/principal.ts';
 import { type GssapiPeer, gssapiPeer, needsGssapi, type PeerConfig } from '../../support/gssapi-peer.ts';
 import { localTransport, testClient } from '../../support/kdc-client.ts';
@@ -21,7 +21,7 @@ const data = utf8('message');
 describe("our initiator and MIT's acceptor", { skip: needsMitRealm || needsGssapi }, () => {
   let realm: MitRealm;
   let keytab: string;
-  let transport: TcpTransport;
+  let transport: NetworkTransport;
   let client: KrbClient;
   const peers: GssapiPeer[] = [];
 

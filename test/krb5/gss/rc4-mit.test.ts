@@ -10,7 +10,7 @@ import { GssInitiator, type InitiatorOptions } from '../../../src/krb5/gss/initi
 import { ReplayCache } from '../../../src/krb5/gss/replay-cache.ts';
 import { KeytabKeys } from '../../../src/krb5/gss/service-keys.ts';
 import { NegotiateAcceptor } from '../../../src/krb5/gss/spnego-acceptor.ts';
-import type { TcpTransport } from '../../../src/krb5/network/tcp.ts';
+import type { NetworkTransport } from '../../../src/krb5/network/network.ts';
 import { servicePrincipal } from '../../../src/krb5/principal.ts';
 import { type GssapiPeer, gssapiPeer, needsGssapi } from '../../support/gssapi-peer.ts';
 import { localTransport, testClient } from '../../support/kdc-client.ts';
@@ -23,7 +23,7 @@ const FLAGS = ['replay_detection', 'out_of_sequence_detection', 'confidentiality
 describe('RC4 contexts with MIT', { skip: needsMitRealm || needsGssapi }, () => {
   let realm: MitRealm;
   let keytab: string;
-  let transport: TcpTransport;
+  let transport: NetworkTransport;
   let client: KrbClient;
   let keys: KeytabKeys;
   const peers: GssapiPeer[] = [];

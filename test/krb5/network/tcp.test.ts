@@ -6,8 +6,8 @@ import { deferred } from '../../../src/async.ts';
 import { utf8 } from '../../../src/bytes.ts';
 import { isAdError } from '../../../src/errors.ts';
 import { type Endpoint, Locator } from '../../../src/krb5/network/locate.ts';
+import { NetworkTransport, type NetworkTransportOptions } from '../../../src/krb5/network/network.ts';
 import type { Resolver } from '../../../src/krb5/network/resolver.ts';
-import { TcpTransport, type TcpTransportOptions } from '../../../src/krb5/network/tcp.ts';
 import { errorReply } from '../../support/fake-kdc.ts';
 import { framed, onMessage, TcpServer } from '../../support/tcp-server.ts';
 
@@ -31,13 +31,13 @@ async function server(treat: (socket: Socket, number: number) => void): Promise<
 const echo = (socket: Socket) => onMessage(socket, (m) => socket.write(framed(Buffer.concat([utf8('re:'), m]))));
 const silent = () => undefined;
 
-function transport(kdcs: readonly Endpoint[], more: Partial<TcpTransportOptions> = {}): TcpTransport {
+function transport(kdcs: readonly Endpoint[], more: Partial<NetworkTransportOptions> = {}): NetworkTransport {
   const locator = new Locator({ resolver: noDns, clock: Date.now });
-  const made = new TcpTransport({ resolver: noDns, locator, kdcs: () => kdcs, stagger: 30, ...more });
+  const made = new NetworkTransport({ resolver: noDns, locator, kdcs: () => kdcs, stagger: 30, ...more });
   ended.push(() => made.close());
   return made;
 }
-const ask = async (t: TcpTransport, request: Uint8Array = REQUEST, signal?: AbortSignal) =>
+const ask = async (t: NetworkTransport, request: Uint8Array = REQUEST, signal?: AbortSignal) =>
   Buffer.from((await t.exchange('R.TEST', request, signal)).message).toString();
 
 /** A port nobody listens on. */
