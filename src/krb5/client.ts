@@ -37,6 +37,12 @@ export interface KrbClientOptions extends ContextOptions {
   readonly forwardable?: boolean;
   /** True: `ticket` may be given addresses. */
   readonly proxiable?: boolean;
+  /**
+   * Where a client without a secret finds tickets when its own have ended: what another program keeps fresh. It takes
+   * them over.
+   * @throws AdError NOT_FOUND when there is none that lasts
+   */
+  readonly reload?: () => Promise<readonly Credentials[]>;
   /** Called once by `close()`: ends what lives as long as the client. */
   readonly closed?: () => void;
 }
@@ -105,18 +111,27 @@ export class KrbClient {
 
   async #login(signal: AbortSignal): Promise<Credentials> {
     const { forwardable, proxiable, secret } = this.#options;
-    if (secret.etypes.length === 0) {
-      const who = formatPrincipal(this.client);
-      throw new AdError(
-        'NOT_FOUND',
-        `there is no ticket-granting ticket of ${who} that lasts, and nothing to get one with`,
-      );
-    }
+    if (secret.etypes.length === 0) return this.#reload();
     const kdcOptions =
       (INITIAL_OPTIONS & ~(forwardable === false ? kdcOption.FORWARDABLE : 0)) | (proxiable ? kdcOption.PROXIABLE : 0);
     const tgt = await asExchange(this.#context, { ...this.#proof(), kdcOptions, signal });
     this.#client = tgt.client;
     return this.#store(formatPrincipal(krbtgt(tgt.client.realm)), tgt);
+  }
+
+  /** Tickets in place of a logon. Those of before may still be in use, and are not wiped. */
+  async #reload(): Promise<Credentials> {
+    const tickets = (await this.#options.reload?.()) ?? [];
+    const tgs = krbtgt(this.client.realm);
+    const own = (t: Credentials): boolean => samePrincipal(t.client, this.client);
+    const tgt = tickets.findLast((t) => own(t) && samePrincipal(t.server, tgs) && this.#lasts(t));
+    if (!tgt) {
+      wipe(...tickets.map((t) => t.key.value));
+      const who = formatPrincipal(this.client);
+      throw new AdError('NOT_FOUND', `no ticket-granting ticket of ${who} lasts, and there is nothing to get one with`);
+    }
+    for (const ticket of tickets.filter(own)) this.#store(formatPrincipal(ticket.server), ticket);
+    return tgt;
   }
 
   #proof(): Pick<AsOptions, 'client' | 'secret' | 'armor'> {

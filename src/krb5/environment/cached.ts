@@ -65,6 +65,11 @@ export function kdcOffset(context: Pick<ExchangeContext, 'timeOffset'>): NonNull
   return { seconds, microseconds: Math.round((context.timeOffset - seconds * 1000) * 1000) };
 }
 
+/** The difference that a cache tells, ms. */
+export function offsetOf(cache: Pick<CCache, 'kdcOffset'>): number {
+  return cache.kdcOffset ? cache.kdcOffset.seconds * 1000 + cache.kdcOffset.microseconds / 1000 : 0;
+}
+
 /** Wipes the session keys of a cache that was read. */
 export function wipeCache(cache: CCache): void {
   wipe(...cache.credentials.map((c) => c.key.value));

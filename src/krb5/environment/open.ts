@@ -3,9 +3,11 @@ import { utf8, wipe } from '../../bytes.ts';
 import { AdError, isAdError } from '../../errors.ts';
 import { KrbClient, type KrbClientOptions } from '../client.ts';
 import type { Credentials } from '../credentials.ts';
+import { MAX_TIME_OFFSET } from '../exchanges/context.ts';
 import { cacheOf } from '../files/ccache-collection.ts';
+import type { CacheHandle } from '../files/ccache-file.ts';
 import { formatPrincipal, type Principal, parsePrincipal, samePrincipal } from '../principal.ts';
-import { noSecret, ticketsOf, usableTgt, wipeCache } from './cached.ts';
+import { noSecret, offsetOf, ticketsOf, usableTgt, wipeCache } from './cached.ts';
 import {
   cachesOf,
   type Environment,
@@ -18,7 +20,7 @@ import { keytabProof, type Proof, passwordProof } from './proof.ts';
 
 /** Who the client is, and by what; at most one of `password`, `keytab`, `cache` and `tickets`. */
 export interface OpenClientOptions
-  extends Partial<Omit<KrbClientOptions, 'client' | 'secret' | 'tickets' | 'config' | 'closed'>> {
+  extends Partial<Omit<KrbClientOptions, 'client' | 'secret' | 'tickets' | 'config' | 'reload' | 'closed'>> {
   /**
    * `alice@CORP.EXAMPLE`, `alice` in the default realm, or a principal such as `enterprisePrincipal` makes. Needed with a
    * password; with a keytab it is this machine's account, else the first entry, unless told otherwise; with a cache the
@@ -31,7 +33,7 @@ export interface OpenClientOptions
   readonly keytab?: string | true;
   /**
    * Name of a ticket cache (`FILE:/path`, a bare path, `DIR:/path`); true: that of KRB5CCNAME, krb5.conf or this user. Of
-   * several in a directory it is the one of `principal`, else the primary.
+   * several in a directory it is the one of `principal`, else the primary. It is read again when the tickets have ended.
    */
   readonly cache?: string | true;
   /** Tickets at hand, such as those that a client delegated; the new client takes them over. */
@@ -54,8 +56,8 @@ export async function openClient(options: OpenClientOptions = {}): Promise<KrbCl
   const { config, env, transport, clock } = environment;
   const who = typeof principal === 'string' ? parsePrincipal(principal, config.defaultRealm) : principal;
   const permitted = options.permittedEtypes ?? permittedEtypes(config);
-  const open = ({ principal: client, secret, tickets: held = [] }: Identity): KrbClient =>
-    new KrbClient({
+  const open = ({ principal: client, secret, tickets: held = [], reload, timeOffset = 0 }: Identity): KrbClient => {
+    const opened = new KrbClient({
       transport,
       clock,
       ...exchangeSettings(config),
@@ -64,8 +66,12 @@ export async function openClient(options: OpenClientOptions = {}): Promise<KrbCl
       client,
       secret,
       tickets: held,
+      ...(reload && { reload }),
       ...(!shared && { closed: () => environment.close() }),
     });
+    if (config.kdcTimesync && Math.abs(timeOffset) <= MAX_TIME_OFFSET) opened.context.timeOffset = timeOffset;
+    return opened;
+  };
   try {
     if (password !== undefined) return open(byPassword(who, password, permitted));
     if (keytab !== undefined)
@@ -84,8 +90,9 @@ export async function openClient(options: OpenClientOptions = {}): Promise<KrbCl
   }
 }
 
-interface Identity extends Proof {
-  readonly tickets?: readonly Credentials[];
+interface Identity extends Proof, Pick<KrbClientOptions, 'tickets' | 'reload'> {
+  /** The KDC's clock minus ours, ms, as a cache tells it. */
+  readonly timeOffset?: number;
 }
 
 function byPassword(who: Principal | undefined, password: Uint8Array | string, permitted: readonly number[]): Identity {
@@ -109,15 +116,25 @@ function byTickets(tickets: readonly Credentials[]): Identity {
 async function byCache(environment: Environment, name: string | undefined, who?: Principal): Promise<Identity> {
   const caches = cachesOf(environment, name);
   const handle = (who && (await cacheOf(caches, who))) ?? (await caches.primary());
+  const first = await readCache(handle, environment, who);
+  const { principal } = first;
+  // Whoever fills the cache, kinit or a daemon, goes on doing so; of another principal no ticket is taken.
+  const reload = async (): Promise<readonly Credentials[]> => (await readCache(handle, environment, principal)).tickets;
+  return { ...first, secret: noSecret, reload };
+}
+
+async function readCache(handle: CacheHandle, { clock }: Environment, who: Principal | undefined) {
   const content = await handle.read();
   try {
-    if (who && !samePrincipal(who, content.principal))
+    const { principal } = content;
+    if (who && !samePrincipal(who, principal))
       throw new AdError(
         'NOT_FOUND',
-        `${handle.name} is of ${formatPrincipal(content.principal)}, not of ${formatPrincipal(who)}`,
+        `${handle.name} is of ${formatPrincipal(principal)}, not of ${formatPrincipal(who)}`,
       );
-    usableTgt(content, environment.clock());
-    return { principal: content.principal, secret: noSecret, tickets: ticketsOf(content) };
+    const timeOffset = offsetOf(content);
+    usableTgt(content, clock() + timeOffset);
+    return { principal, tickets: ticketsOf(content), timeOffset };
   } finally {
     wipeCache(content);
   }

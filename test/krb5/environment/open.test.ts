@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { parseKrb5Conf } from '../../../src/krb5/config.ts';
 import { cacheContent } from '../../../src/krb5/environment/cached.ts';
-import { type Environment, loadEnvironment } from '../../../src/krb5/environment/environment.ts';
+import { cachesOf, type Environment, loadEnvironment } from '../../../src/krb5/environment/environment.ts';
 import { openClient } from '../../../src/krb5/environment/open.ts';
 import { openCaches } from '../../../src/krb5/files/ccache-collection.ts';
 import { parseCacheName } from '../../../src/krb5/files/ccache-name.ts';
@@ -173,6 +173,72 @@ describe('openClient', () => {
     await assert.rejects(client.login(), { code: 'NOT_FOUND', message: /nothing to get one with/ });
     client.close();
     await assert.rejects(openClient({ environment, tickets: [] }), { code: 'INVALID_ARGUMENT' });
+  });
+
+  test('reads a cache again when its ticket has ended', async () => {
+    let now = Date.now();
+    const own = await startTestDomain({
+      clock: () => now,
+      users: [{ name: 'alice', password: 'Only-For-Tests-1' }],
+      services: [{ spn: 'HTTP/web.example.test' }],
+    });
+    const path = join(directory, 'followed');
+    const config = parseKrb5Conf(own.krb5Conf);
+    const host = await loadEnvironment({ config, env: { KRB5CCNAME: path }, clock: () => now });
+    const kinit = async () => {
+      const client = await openClient({ environment: host, principal: 'alice', password: 'Only-For-Tests-1' });
+      await client.login();
+      await (await cachesOf(host).primary()).write(cacheContent(client));
+      client.close();
+    };
+    await kinit();
+    const client = await openClient({ environment: host });
+    const web = servicePrincipal('HTTP', 'web.example.test');
+    const before = await client.ticket(web);
+    now += 11 * 3600_000;
+    await assert.rejects(client.ticket(web), { code: 'NOT_FOUND', message: /expired/ });
+    await kinit();
+    const asked = own.stats.as;
+    assert.ok((await client.ticket(web)).endtime > before.endtime);
+    assert.equal(own.stats.as, asked);
+    client.close();
+    host.close();
+    await own.close();
+  });
+
+  test("takes no ticket from a cache that has become another principal's", async () => {
+    let now = Date.now();
+    const path = join(directory, 'taken');
+    const host = await loadEnvironment({ env: { ...env, KRB5CCNAME: path }, clock: () => now });
+    const [cache, ours, theirs] = [
+      await cachesOf(host).primary(),
+      await alice('Only-For-Tests-1'),
+      await openClient({
+        environment,
+        principal: 'bob',
+        password: 'Only-For-Tests-2',
+      }),
+    ];
+    for (const one of [ours, theirs]) await one.login();
+    await cache.write(cacheContent(ours));
+    const client = await openClient({ environment: host });
+    await cache.write(cacheContent(theirs));
+    now += 11 * 3600_000;
+    await assert.rejects(client.login(), { code: 'NOT_FOUND', message: /is of bob@/ });
+    for (const one of [client, ours, theirs, host]) one.close();
+  });
+
+  test("goes by the KDC's clock as the cache tells it", async () => {
+    const first = await alice('Only-For-Tests-1');
+    await first.login();
+    const path = join(directory, 'offset');
+    const kdcOffset = { seconds: -3, microseconds: 500_000 };
+    const cache = await cachesOf(environment, path).primary();
+    await cache.write({ ...cacheContent(first), kdcOffset });
+    first.close();
+    const client = await openClient({ environment, cache: path });
+    assert.equal(client.context.timeOffset, -2500);
+    client.close();
   });
 
   test('several proofs at once make no sense', async () => {
