@@ -234,7 +234,13 @@ export class KrbClient {
    * @throws as `s4uSelf`
    */
   async s4u2self(user: Principal, signal?: AbortSignal): Promise<Credentials> {
-    return s4uSelf(this.#context, { tgt: await this.login(signal), user, armored: this.#armored, signal });
+    const { secret } = this.#options;
+    const ownKey = async (etype: number) => {
+      if (!secret.etypes.includes(etype)) return undefined;
+      const { salt, ...known } = secret.remembered ?? { etype, salt: undefined, params: undefined };
+      return secret.key({ etype, salt, params: known.etype === etype ? known.params : undefined });
+    };
+    return s4uSelf(this.#context, { tgt: await this.login(signal), user, ownKey, armored: this.#armored, signal });
   }
 
   /**

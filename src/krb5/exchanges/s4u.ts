@@ -14,19 +14,25 @@ import {
   PaPacOptions,
   PaS4uX509User,
   S4uUserId,
+  Ticket,
   toPrincipalName,
 } from '../messages.ts';
 import { cksumType, kdcOption, keyUsage, pacOption, paType, s4uOption, ticketFlag } from '../numbers.ts';
 import { formatPrincipal, isKrbtgt, type Principal } from '../principal.ts';
 import { type ExchangeContext, hasFlag } from './context.ts';
 import { type TgsRequestKeys, tgsExchange } from './tgs.ts';
-import { verifyS4uReply } from './verify.ts';
+import { verifyS4uReply, verifyS4uTicket } from './verify.ts';
 
 export interface S4uSelfOptions {
   /** The service's own ticket-granting ticket. */
   readonly tgt: Credentials;
   /** The user, of the service's own realm. */
   readonly user: Principal;
+  /**
+   * The service's own key of a type, where it has one: it opens the ticket and shows whom it names. The key stays the
+   * giver's. Not every KDC seals the user's name in its answer, and what is in the clear can be changed on the way.
+   */
+  readonly ownKey?: (etype: number) => Promise<Key | undefined>;
   /** As in `TgsOptions`. */
   readonly armored?: boolean;
   readonly signal?: AbortSignal | undefined;
@@ -38,12 +44,12 @@ export interface S4uSelfOptions {
  * @throws as `tgsExchange`; REPLY_REJECTED when it is for another user; INVALID_ARGUMENT for a user of another realm
  */
 export async function s4uSelf(context: ExchangeContext, options: S4uSelfOptions): Promise<Credentials> {
-  const { tgt, user, armored = false, signal } = options;
+  const { tgt, user, ownKey, armored = false, signal } = options;
   if (user.realm.toLowerCase() !== tgt.client.realm.toLowerCase()) {
     throw new AdError('INVALID_ARGUMENT', `${formatPrincipal(user)} is not of the realm ${tgt.client.realm}`);
   }
   let sent: Uint8Array | undefined;
-  return tgsExchange(context, {
+  const got = await tgsExchange(context, {
     tgt,
     server: tgt.client,
     subject: {
@@ -59,6 +65,10 @@ export async function s4uSelf(context: ExchangeContext, options: S4uSelfOptions)
     armored,
     signal,
   });
+  const { etype, cipher } = fromDer(Ticket, got.ticket).encPart;
+  const key = await ownKey?.(etype);
+  if (key) verifyS4uTicket(got.client, key, cipher);
+  return got;
 }
 
 export interface S4uProxyOptions {

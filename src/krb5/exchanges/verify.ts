@@ -4,14 +4,15 @@
  */
 
 import { fromDer, type Infer } from '../../asn1.ts';
-import { copy } from '../../bytes.ts';
-import { AdError } from '../../errors.ts';
+import { copy, wipe } from '../../bytes.ts';
+import { AdError, isAdError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
 import { etypeName, type Key, profileOf } from '../crypto/index.ts';
 import {
   Checksum,
   type EncKdcRepPart,
   type EncKrbPrivPart,
+  EncTicketPart,
   fromPrincipalName,
   type KdcRep,
   type KdcReqBody,
@@ -248,6 +249,31 @@ export function verifyS4uReply({ rep, user, answer, asked, subkey, server }: S4u
   const echoed = user.nameType === nameType.ENTERPRISE && isSameService(sealed, user);
   if (!isSameService(sealed, client) && !echoed) {
     reject(`its user is ${named(sealed)}, and its client ${named(client)}`);
+  }
+}
+
+/**
+ * Whom a ticket of S4U2Self names, by the service's own key. PA-FOR-USER has no nonce: whoever is on the wire can put one
+ * of an earlier request in its place, and the name that was asked for over the answer to it.
+ * @param client as the reply has it
+ * @param sealed the ticket's encrypted part; one that the key does not open (an older password's) says nothing
+ * @throws AdError REPLY_REJECTED when it names somebody else; MalformedError
+ */
+export function verifyS4uTicket(client: Principal, key: Key, sealed: Uint8Array): void {
+  let clear: Uint8Array;
+  try {
+    clear = key.decrypt(keyUsage.KDC_REP_TICKET, sealed);
+  } catch (e) {
+    if (!isAdError(e, 'INTEGRITY')) throw e;
+    return;
+  }
+  try {
+    const { cname, crealm } = fromDer(EncTicketPart, clear);
+    const inside = fromPrincipalName(cname, crealm);
+    if (!isSameService(inside, client))
+      throw new AdError('REPLY_REJECTED', `a ticket said to be for ${named(client)} is for ${named(inside)}`);
+  } finally {
+    wipe(clear);
   }
 }
 

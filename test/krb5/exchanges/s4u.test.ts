@@ -6,7 +6,7 @@ import { concat, hex, utf8 } from '../../../src/bytes.ts';
 import { KrbClient } from '../../../src/krb5/client.ts';
 import type { Credentials } from '../../../src/krb5/credentials.ts';
 import { checksumByType, Key } from '../../../src/krb5/crypto/index.ts';
-import { PaForUser, PaPacOptions, PaS4uX509User, S4uUserId } from '../../../src/krb5/messages.ts';
+import { EncTicketPart, PaForUser, PaPacOptions, PaS4uX509User, S4uUserId } from '../../../src/krb5/messages.ts';
 import { keyUsage, paType, ticketFlag } from '../../../src/krb5/numbers.ts';
 import {
   enterprisePrincipal,
@@ -108,6 +108,48 @@ describe('S4U2Self', () => {
     test(`answered ${what} is refused`, () =>
       assert.rejects(clientOf(kdc).s4u2self(user), { code: 'REPLY_REJECTED', message }));
   }
+
+  describe('is opened by a service that has its keys, where the KDC seals no name', () => {
+    const key = Key.generate(18);
+    /** The KDC gave a ticket for `inside`; the reply says that it is for alice. */
+    const client = (inside: string, sealedWith: Key) => {
+      const part = {
+        flags: 0,
+        key: SESSION_KEY,
+        crealm: REALM,
+        cname: named(inside),
+        transited: { trType: 1, contents: new Uint8Array(0) },
+        authtime: new Date(NOW),
+        endtime: new Date(NOW + 3_600_000),
+      };
+      const cipher = sealedWith.encrypt(keyUsage.KDC_REP_TICKET, toDer(EncTicketPart, part));
+      const parts: ReplyParts = {
+        rep: { cname: named('alice'), crealm: REALM },
+        ticket: { encPart: { etype: 18, kvno: 2, cipher } },
+      };
+      return new KrbClient({
+        transport: new FakeKdc((request) => tgsReply(request, NOW, parts)),
+        clock: () => NOW,
+        client: tgt.client,
+        secret: new KeySecret([{ etype: 18, value: key.value }]),
+        tickets: [{ ...tgt, key: { ...tgt.key, value: Uint8Array.from(tgt.key.value) } }],
+      });
+    };
+
+    test('and taken when it names the user', async () => {
+      assert.equal(formatPrincipal((await client('Alice', key).s4u2self(alice)).client), 'alice@EXAMPLE.TEST');
+    });
+
+    test('and refused when it names another', () =>
+      assert.rejects(client('mallory', key).s4u2self(alice), {
+        code: 'REPLY_REJECTED',
+        message: /said to be for alice@EXAMPLE\.TEST is for mallory@EXAMPLE\.TEST/,
+      }));
+
+    test('and taken at its word when an older key sealed it', async () => {
+      assert.equal((await client('alice', Key.generate(18)).s4u2self(alice)).client.components[0], 'alice');
+    });
+  });
 
   test('for a user of another realm is not asked for', async () => {
     const kdc = answering('alice');
