@@ -90,11 +90,14 @@ describe('files beside a ticket of a real domain', { skip: status.available ? fa
     const lease = await add(lab.rolledApp);
     const mine = await klist(join(lease.directory, 'krb5.keytab'), (name) => name === lab.rolledApp.principal);
     const own = await ownKeys(lab.rolledApp);
-    const versions = [...new Set(mine.map((line) => Number(line.split(' ')[0])))];
+    const version = (line: string) => Number(line.split(' ')[0]);
+    const versions = [...new Set(mine.map(version))];
     assert.equal(versions.length, 2, `${versions}`);
+    // In the five minutes before a roll the keytab has the keys to come, which the controller does not export yet.
+    const newest = Math.max(...own.map(version));
     assert.deepEqual(
-      mine,
-      own.filter((line) => versions.includes(Number(line.split(' ')[0]))),
+      mine.filter((line) => version(line) <= newest),
+      own.filter((line) => versions.includes(version(line))),
     );
     await remove(lease);
   });
