@@ -64,6 +64,7 @@ describe('with one domain controller', { skip: forestMissing }, () => {
   });
 
   const troubles: Readonly<Record<string, () => () => void>> = {
+    stopped: () => faults.stopped('dc1'),
     frozen: () => faults.frozen('dc1'),
     'cut off': () => faults.cutOff('dc1'),
     'whose Kerberos port loses packets': () => faults.portDropped('dc1', KDC),

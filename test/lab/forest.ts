@@ -1,5 +1,6 @@
 /** The two forests of `test/lab/forest`, as the suites inside see them, and what can go wrong with a host there. */
 import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 
 export type Host = 'dc1' | 'dc2' | 'odc1';
 
@@ -23,8 +24,16 @@ const signalAll = (host: Host, signal: string) => {
 };
 const nft = (rules: string) => execFileSync('nft', ['-f', '-'], { input: rules });
 
+const script = (...args: string[]) =>
+  execFileSync(join(import.meta.dirname, 'forest'), ['--name', process.env.CF_FOREST_NAME!, ...args]);
+
 /** Each breaks one host and gives back what mends it. */
 export const faults = {
+  /** Ended as an administrator would. */
+  stopped(host: Host): () => void {
+    script('stop', host);
+    return () => script('start', host);
+  },
   /** Every process stands still; the kernel still takes connections. */
   frozen(host: Host): () => void {
     signalAll(host, 'STOP');
