@@ -1,8 +1,8 @@
 /**
  * Leases that nobody will ask for again. The ECS agent forgets the lease of a task's first credspec when it has two, a
  * client may be gone before it could delete, and an earlier daemon left empty directories behind failed calls. A lease
- * goes when nobody could have used or renewed any of its tickets for a week; so does a directory named as leases are
- * that has no metadata, once it is that old.
+ * goes when nobody could have used or renewed any of its tickets for a week, found so twice, an hour apart; so does a
+ * directory named as leases are that has no metadata, once it is that old.
  *
  * What is removed is what `LeaseStore.delete` removes, and only that: other names, other files and links stay.
  */
@@ -42,6 +42,8 @@ export class Orphans {
   #closed = false;
   /** Those that hold files which are not ours. */
   readonly #kept = new Set<string>();
+  /** Those that were orphans the last time as well: a clock that is wrong for a moment takes no lease away. */
+  #before: ReadonlySet<string> = new Set();
 
   constructor(parts: OrphansParts) {
     this.#parts = parts;
@@ -68,10 +70,13 @@ export class Orphans {
     await this.#round;
   }
 
-  /** Removes what is an orphan now. @returns their ids */
+  /** Removes what is an orphan now and was one at the call before. @returns their ids */
   async collect(): Promise<string[]> {
     const { store, log } = this.#parts;
     const removed: string[] = [];
+    const before = this.#before;
+    const seen = new Set<string>();
+    this.#before = seen;
     for (const entry of await entries(store.directory)) {
       if (this.#closed) break;
       if (!entry.isDirectory() || leaseIdProblem(entry.name) || this.#kept.has(entry.name)) continue;
@@ -84,6 +89,8 @@ export class Orphans {
           return since !== undefined && this.#clock() - since > KEPT_MS;
         };
         if (!(await orphaned())) continue;
+        seen.add(lease);
+        if (!before.has(lease)) continue;
         const caches = await store.delete(lease, orphaned);
         if (since === undefined || this.#clock() - since <= KEPT_MS) continue;
         if (await isDirectory(join(store.directory, lease))) {
