@@ -14,44 +14,84 @@ export interface AdmissionOptions {
   readonly timers?: Timers;
 }
 
+/** So many connections share the room at least: no one of them can take all of it. */
+const CONNECTIONS = 4;
+/** This share of the time for a request is all it has while others wait. Whole ones come over the socket at once. */
+const HURRY = 1 / 6;
+
 /** HTTP/2 error code CANCEL, RFC 9113 7. */
 const CANCEL = 8;
 
-/** Counts those inside; those outside wait in a row. */
+/** A request that is being received, or waits to be. */
+interface Guest {
+  /** Its connection. */
+  readonly from: unknown;
+  readonly begin: () => void;
+  /** Called when others wait for its place and it has had its time. */
+  readonly end: () => void;
+  state: 'waiting' | 'inside' | 'left';
+  /** It has been inside for longer than requests take. */
+  slow: boolean;
+}
+
+/** Counts those inside; those outside wait in a row, each connection in one of its own, and the rows take turns. */
 class Gate {
   readonly #most: number;
-  readonly #waiting = new Set<() => void>();
-  #inside = 0;
+  readonly #inside = new Set<Guest>();
+  /** The connection whose turn is next comes first. */
+  readonly #rows = new Map<unknown, Set<Guest>>();
 
   constructor(most: number) {
     this.#most = most;
   }
 
-  /**
-   * Calls `go` as soon as there is room.
-   * @returns to be called, once or more often, by who leaves or gives up; `go` is handed the same
-   */
-  enter(go: (leave: () => void) => void): () => void {
-    let state: 'waiting' | 'inside' | 'left' = 'waiting';
-    const leave = (): void => {
-      if (state === 'left') return;
-      this.#waiting.delete(begin);
-      const wasInside = state === 'inside';
-      state = 'left';
-      if (!wasInside) return;
-      this.#inside--;
-      const [next] = this.#waiting;
-      if (next) this.#waiting.delete(next);
-      next?.();
-    };
-    const begin = (): void => {
-      state = 'inside';
-      this.#inside++;
-      go(leave);
-    };
-    if (this.#inside < this.#most) begin();
-    else this.#waiting.add(begin);
-    return leave;
+  /** Lets `guest` begin as soon as there is room. */
+  enter(guest: Guest): void {
+    if (guest.state !== 'waiting') return;
+    const row = this.#rows.get(guest.from) ?? new Set();
+    row.add(guest);
+    this.#rows.set(guest.from, row);
+    this.#next();
+    const slow = [...this.#inside].find((inside) => inside.slow);
+    if (guest.state === 'waiting') slow?.end();
+  }
+
+  /** To be called, once or more often, for who is through or gives up. */
+  leave(guest: Guest): void {
+    guest.state = 'left';
+    this.#inside.delete(guest);
+    const row = this.#rows.get(guest.from);
+    row?.delete(guest);
+    if (row?.size === 0) this.#rows.delete(guest.from);
+    this.#next();
+  }
+
+  /** One that has had its time inside; it goes if another connection's could come in its place, now or later. */
+  slow(guest: Guest): void {
+    guest.slow = true;
+    if (guest.state === 'inside' && this.#rows.size > 0) guest.end();
+  }
+
+  #next(): void {
+    for (const [from, row] of [...this.#rows]) {
+      if (this.#inside.size >= this.#most) return;
+      // Whoever has its share inside waits for those, not for the others' room.
+      if (this.#of(from) >= Math.max(1, this.#most / CONNECTIONS)) continue;
+      const [guest] = row;
+      if (!guest) continue;
+      row.delete(guest);
+      this.#rows.delete(from);
+      if (row.size > 0) this.#rows.set(from, row); // behind all others
+      guest.state = 'inside';
+      this.#inside.add(guest);
+      guest.begin();
+    }
+  }
+
+  #of(from: unknown): number {
+    let count = 0;
+    for (const guest of this.#inside) if (guest.from === from) count++;
+    return count;
   }
 }
 
@@ -70,11 +110,12 @@ export function admission(options: AdmissionOptions = {}): ServerInterceptor {
       start(next) {
         // A stream of requests never arrives in full.
         const limit = method.requestStream ? withinMs * 20 : withinMs;
-        let stopTimer = (): void => undefined;
-        let leave = (): void => undefined;
+        const { stream } = call as { stream?: Http2Stream };
+        const gate = gateOf(method.path);
+        const stopTimers: (() => void)[] = [];
         const arrived = (): void => {
-          stopTimer();
-          leave();
+          for (const stop of stopTimers.splice(0)) stop();
+          gate.leave(guest);
         };
         const late = (): void => {
           call.sendStatus({
@@ -82,17 +123,27 @@ export function admission(options: AdmissionOptions = {}): ServerInterceptor {
             details: `ERROR: no whole request within ${limit / 1000} s`,
           });
           // What came of the request is kept for as long as its stream, and only the sender, or this, ends that.
-          (call as { stream?: Http2Stream }).stream?.close?.(CANCEL);
+          stream?.close?.(CANCEL);
           arrived();
+        };
+        let proceed = (): void => undefined;
+        const guest: Guest = {
+          from: stream?.session ?? call,
+          begin() {
+            // After what has come meanwhile was read: it may be us who were slow.
+            const slow = (): void => void setImmediate(() => gate.slow(guest));
+            stopTimers.push(timers.after(limit * HURRY, slow), timers.after(limit, late));
+            proceed();
+          },
+          end: late,
+          state: 'waiting',
+          slow: false,
         };
         next(
           new ServerListenerBuilder()
-            .withOnReceiveMetadata((metadata, proceed) => {
-              leave = gateOf(method.path).enter((done) => {
-                leave = done;
-                stopTimer = timers.after(limit, late);
-                proceed(metadata);
-              });
+            .withOnReceiveMetadata((metadata, receive) => {
+              proceed = () => receive(metadata);
+              gate.enter(guest);
             })
             .withOnReceiveMessage((message, proceed) => {
               if (!method.requestStream) arrived();

@@ -75,14 +75,13 @@ describe('the server', () => {
   test('takes a few requests in at a time, and the others when there is room', async (t) => {
     const late: (() => void)[] = [];
     const timers = {
-      after: (_ms: number, then: () => void) => {
-        late.push(then);
+      after: (ms: number, then: () => void) => {
+        if (ms === 3000) late.push(then);
         return () => undefined;
       },
     };
     const { path } = await serve(t, { most: 2, timers });
-    const session = open(t, path);
-    for (let i = 0; i < 3; i++) beginCall(session);
+    for (let i = 0; i < 3; i++) beginCall(open(t, path));
     await until(() => late.length === 2);
     const client = createClient({ address: path });
     t.after(() => client.close());
@@ -91,6 +90,28 @@ describe('the server', () => {
     assert.equal(await Promise.race([answered, new Promise((r) => setTimeout(() => r(false), 50))]), false);
     for (const end of late.splice(0)) end();
     assert.equal((await answer).status, 'OK');
+  });
+
+  test('keeps room for others however much one connection begins', async (t) => {
+    const { path } = await serve(t, { withinMs: 60_000 });
+    const session = open(t, path);
+    for (let i = 0; i < 500; i++) beginCall(session);
+    await new Promise((resolve) => session.ping((e) => resolve(e)));
+    const client = createClient({ address: path });
+    t.after(() => client.close());
+    assert.equal((await client.health()).status, 'OK');
+  });
+
+  test('ends what is slow sooner while others wait, whose connections take turns', async (t) => {
+    const { path } = await serve(t, { withinMs: 600 });
+    for (let i = 0; i < 8; i++) {
+      const session = open(t, path);
+      for (let n = 0; n < 100; n++) beginCall(session);
+      await new Promise((resolve) => session.ping((e) => resolve(e)));
+    }
+    const client = createClient({ address: path, timeoutMs: 2000 });
+    t.after(() => client.close());
+    assert.equal((await client.health()).status, 'OK');
   });
 
   test('has room again when those who were let in go', async (t) => {
