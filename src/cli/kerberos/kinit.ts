@@ -29,6 +29,7 @@ import {
   type Session,
   sessionContext,
   tgtOf,
+  usableTgt,
   wipeCache,
   withSession,
 } from './session.ts';
@@ -70,6 +71,13 @@ On a terminal a password that has expired is changed at once.`,
     canonicalize: { type: 'boolean', short: 'C', help: "let the KDC put the account's proper name" },
     enterprise: { type: 'boolean', short: 'E', help: 'PRINCIPAL is an enterprise name (UPN) such as jo@corp.example' },
     service: { type: 'string', short: 'S', value: 'SERVICE', help: 'get a first ticket for this service instead' },
+    'armor-cache': {
+      type: 'string',
+      short: 'T',
+      value: 'NAME',
+      completes: 'file',
+      help: "hide the logon under the ticket in this cache (FAST), such as the\nmachine's; a KDC that answers without is refused",
+    },
     cache: {
       type: 'string',
       short: 'c',
@@ -81,6 +89,7 @@ On a terminal a password that has expired is changed at once.`,
   },
   operands: { synopsis: '[PRINCIPAL]', most: 1, completes: 'word' },
   examples: [
+    'credentials-fetcher kinit -T FILE:/run/machine.cc jo@CORP.EXAMPLE',
     'credentials-fetcher kinit -k -t web.keytab HTTP/web.corp.example',
     'credentials-fetcher kinit -r 7d jo@CORP.EXAMPLE',
   ],
@@ -89,6 +98,8 @@ On a terminal a password that has expired is changed at once.`,
     if (flags.keytab !== undefined && !flags['use-keytab']) throw new UsageError('--keytab goes with -k');
     if (flags['use-keytab'] && flags['password-file'] !== undefined)
       throw new UsageError('-k and --password-file exclude each other');
+    if (flags.renew && flags['armor-cache'] !== undefined)
+      throw new UsageError('--armor-cache goes with a password or keytab, not with -R');
     for (const flag of ['forwardable', 'proxiable'])
       if (flags[flag] && flags[`not-${flag}`]) throw new UsageError(`--${flag} and --not-${flag} exclude each other`);
     await withSession(terminal, async (session) => {
@@ -140,6 +151,7 @@ async function logOn(
         ? enterpriseOf(given, config)
         : principalOf(given, config);
   const primary = await collection.primary();
+  const armor = await armorOf(session, parsed, terminal);
   let proof = await prove(named, primary, parsed, config, terminal);
   const { principal } = proof;
   try {
@@ -157,11 +169,13 @@ async function logOn(
         client: principal,
         secret: proof.secret,
         kdcOptions: options(parsed, config, principal, renew),
+        ...(armor && { armor: async () => armor }),
         ...(service !== undefined && { server: principalOf(service, { ...config, defaultRealm: principal.realm }) }),
       });
     const typed = !parsed.flags['use-keytab'] && parsed.flags['password-file'] === undefined;
     const ticket = await login().catch(async (e: unknown) => {
-      const changed = typed && isAdError(e, 'PASSWORD_EXPIRED') && (await changeExpired(session, proof, terminal));
+      const changed =
+        typed && isAdError(e, 'PASSWORD_EXPIRED') && (await changeExpired(session, proof, terminal, armor));
       if (!changed) throw e;
       proof = changed;
       return login();
@@ -171,6 +185,20 @@ async function logOn(
     say('Authenticated to Kerberos v5');
   } finally {
     proof.secret.destroy();
+    wipe(armor?.key.value);
+  }
+}
+
+/** The ticket to hide the logon under; undefined when none was named. */
+async function armorOf(session: Session, parsed: ParsedFlags, terminal: Terminal): Promise<Credentials | undefined> {
+  const name = text(parsed, 'armor-cache');
+  if (name === undefined) return undefined;
+  const content = await (await caches(name, session.config, terminal).primary()).read();
+  try {
+    const tgt = usableTgt(content, session.clock());
+    return { ...tgt, key: { ...tgt.key, value: Uint8Array.from(tgt.key.value) } };
+  } finally {
+    wipeCache(content);
   }
 }
 

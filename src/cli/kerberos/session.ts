@@ -64,13 +64,19 @@ export function sessionContext(session: Session, times: { life?: number; renew?:
 }
 
 /** A Kerberos client of the session. It takes the secret and the tickets over. */
-export function sessionClient(session: Session, proof: Proof, tickets: readonly Credentials[] = []): KrbClient {
+export function sessionClient(
+  session: Session,
+  proof: Proof,
+  tickets: readonly Credentials[] = [],
+  armor?: Credentials,
+): KrbClient {
   return new KrbClient({
     ...contextOptions(session),
     config: session.config,
     client: proof.principal,
     secret: proof.secret,
     tickets,
+    ...(armor && { armor }),
   });
 }
 

@@ -14,6 +14,7 @@ describe('kpasswd', { skip: needsMitRealm || needs('kadmind') }, () => {
     mit = await startMitRealm({
       kpasswd: true,
       acl: ['admin@MIT.TEST c'],
+      kdcConf: ['encrypted_challenge_indicator = armored'],
       principals: [
         user('alice'),
         user('bob'),
@@ -61,6 +62,21 @@ describe('kpasswd', { skip: needsMitRealm || needs('kadmind') }, () => {
     assert.match(questions[1]!, /^Password expired\. {2}You must change it now\.\nEnter new password: $/);
     assert.equal((await mit.run('klist', ['-s'])).code, 0);
     assert.ok(await logsOn('late', 'yet another'));
+  });
+
+  test('kinit in armor has an expired one changed in armor too', async () => {
+    const machine = join(mit.directory, 'machine.cc');
+    assert.equal((await mit.run('kinit', ['-c', machine, 'admin'], 'old of admin\n')).code, 0);
+    await mit.kadmin('modify_principal +needchange late', 'set_string kadmin/changepw require_auth armored');
+    try {
+      const answers = ['yet another', 'in armor', 'in armor'];
+      const typed = () => answers.shift();
+      const { code, err } = await cli(['kinit', '-T', machine, 'late'], { env: { ...mit.env }, typed });
+      assert.equal(code, 0, err);
+      assert.ok(await logsOn('late', 'in armor'));
+    } finally {
+      await mit.kadmin('del_string kadmin/changepw require_auth');
+    }
   });
 
   test("sets another's as an administrator", async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { readCCache, writeCCache } from '../../../src/krb5/files/ccache.ts';
 import { readKeytab } from '../../../src/krb5/files/keytab.ts';
 import { type MitRealm, needsMitRealm, startMitRealm } from '../../support/mit-realm.ts';
 import { cli as runCli, type Shown } from '../run.ts';
@@ -25,10 +26,8 @@ describe('with MIT', { skip: needsMitRealm }, () => {
   beforeEach(() => rm(join(mit.directory, 'ccache'), { force: true }));
 
   const at = (name: string): string => join(mit.directory, name);
-  const cli = (
-    argv: string[],
-    world: { input?: string; typed?: string; env?: Record<string, string> } = {},
-  ): Promise<Shown> => runCli(argv, { ...world, env: { ...mit.env, ...world.env } });
+  const cli = (argv: string[], world: Parameters<typeof runCli>[1] = {}): Promise<Shown> =>
+    runCli(argv, { ...world, env: { ...mit.env, ...world.env } });
   const done = async (argv: string[], world: Parameters<typeof cli>[1] = {}): Promise<Shown> => {
     const shown = await cli(argv, world);
     assert.equal(shown.code, 0, `${argv.join(' ')}: ${shown.err}`);
@@ -66,6 +65,22 @@ describe('with MIT', { skip: needsMitRealm }, () => {
       const shape = (text: string): string => text.replace(/\d\d:\d\d:\d\d|\d\d\/\d\d\/\d\d/g, 'T');
       assert.equal(shape(ours), shape(await theirs('klist', ['-f'])));
       assert.match(ours, /Flags: FPRIA/);
+    });
+
+    test('hides the logon under the ticket of another cache, which the KDC has to know', async () => {
+      const machine = at('machine.cc');
+      await theirs('kinit', ['-c', machine, '-kt', await mit.keytab('WEB1$'), 'WEB1$']);
+      await kinitAlice('-T', machine);
+      await theirs('klist', ['-s']);
+      const cache = readCCache(await readFile(machine));
+      for (const { key } of cache.credentials) key.value.fill(1);
+      await writeFile(machine, writeCCache(cache));
+      await rm(at('ccache'));
+      const wrong = await cli(['kinit', '-T', machine, '--password-file', at('alice.pw'), 'alice']);
+      assert.equal(wrong.code, 1);
+      assert.match(wrong.err, /not in armor/);
+      const none = await cli(['kinit', '-T', at('nowhere'), '--password-file', at('alice.pw'), 'alice']);
+      assert.match(none.err, /No credentials cache found/);
     });
 
     test('without flags asks for what krb5.conf says', async () => {
