@@ -18,7 +18,10 @@ import { certificateBindings, serverChannel } from './channel.ts';
 export interface AcceptNegotiateOptions {
   /** A keytab's path, read anew when the file is replaced, or keys from elsewhere. */
   readonly keytab: string | ServiceKeys;
-  /** Services that tickets may be for; any whose key is held unless told otherwise. */
+  /**
+   * Services that tickets may be for; any whose key is held unless told otherwise. Services of one account share a key, by
+   * which alone they are told apart: see `AcceptorOptions`.
+   */
   readonly services?: readonly Principal[];
   /**
    * Whether clients must name the TLS connection they come through. `allow-absent`: if they name one it must be this.

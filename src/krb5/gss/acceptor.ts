@@ -39,7 +39,11 @@ export interface AcceptorOptions {
   readonly keys: ServiceKeys;
   /** Shared by all contexts of a service. */
   readonly replays: ReplayCache;
-  /** Services that tickets may be for; any whose key is held unless told otherwise. */
+  /**
+   * Services that tickets may be for; any whose key is held unless told otherwise. The name stands beside the sealed part
+   * of a ticket: services of one account share a key, and whoever passes a ticket on can call it by another of its names.
+   * What keeps them apart is an account, or channel bindings, of their own.
+   */
   readonly services?: readonly Principal[];
   readonly clock?: Clock;
   /** How far the client's clock may be off, ms; five minutes unless told otherwise. */
