@@ -20,6 +20,7 @@ import {
 import { apOption, keyUsage, type krbError, msgType, ticketFlag } from '../numbers.ts';
 import { formatPrincipal, type Principal, samePrincipal } from '../principal.ts';
 import type { Clock, Stamp } from './context.ts';
+import { printable } from './errors.ts';
 
 export interface ApRequestOptions {
   readonly credentials: Credentials;
@@ -150,7 +151,10 @@ export function acceptApReq(message: Uint8Array, options: AcceptOptions): Accept
   const { etype, kvno, cipher } = ticket.encPart;
   const key = options.keyFor(server, etype, kvno, cipher);
   if (!key) {
-    throw new AdError('UNKNOWN_SERVICE', `no key for ${formatPrincipal(server)} with etype ${etype}`, { etype, kvno });
+    throw new AdError('UNKNOWN_SERVICE', `no key for ${printable(formatPrincipal(server))} with etype ${etype}`, {
+      etype,
+      kvno,
+    });
   }
   const clearTicket = openTicket(key, server, ticket, options);
   let sessionKey: Key | undefined;
@@ -219,7 +223,7 @@ function openTicket(key: Key, server: Principal, { encPart }: Ticket, options: A
   } catch (e) {
     if (!isAdError(e, 'INTEGRITY')) throw e;
     const held = options.describeKeys ? `: ${options.describeKeys()}` : '';
-    const what = `a ticket for ${formatPrincipal(server)} with kvno ${kvno ?? 'none'} and ${etypeName(etype)}`;
+    const what = `a ticket for ${printable(formatPrincipal(server))} with kvno ${kvno ?? 'none'} and ${etypeName(etype)}`;
     throw new AdError('INTEGRITY', `${what} does not open with the key that is held${held}`, { etype, kvno }, e);
   }
 }

@@ -10,6 +10,7 @@ import { DEFAULT_ETYPES, etypeName, Key } from '../crypto/index.ts';
 import { type AcceptedApRequest, acceptApReq, buildApRep } from '../exchanges/ap.ts';
 import type { Clock, Random } from '../exchanges/context.ts';
 import { openCredentials } from '../exchanges/cred.ts';
+import { printable } from '../exchanges/errors.ts';
 import { adType, cksumType, keyUsage } from '../numbers.ts';
 import { type Pac, parsePac, verifyPac } from '../pac/index.ts';
 import { formatPrincipal, type Principal, samePrincipal } from '../principal.ts';
@@ -149,7 +150,8 @@ export class GssAcceptor implements Negotiator {
   #keyFor(server: Principal, etype: number, kvno: number | undefined, sealed: Uint8Array): Key {
     const { keys, services } = this.#options;
     this.#server = server;
-    const what = `a ticket for ${formatPrincipal(server)} with kvno ${kvno ?? 'none'} and ${etypeName(etype)}`;
+    // Whoever sends a token chooses the name, which is for a log here.
+    const what = `a ticket for ${printable(formatPrincipal(server))} with kvno ${kvno ?? 'none'} and ${etypeName(etype)}`;
     if (services && !services.some((s) => sameService(s, server)))
       throw new AdError('UNKNOWN_SERVICE', `${what} is for another service`, { krbError: 'KRB_AP_ERR_NOT_US' });
     this.#permitted(etype, 'ticket');

@@ -4,6 +4,7 @@
  */
 import { equal } from '../../bytes.ts';
 import { AdError, MalformedError } from '../../errors.ts';
+import { printable } from '../exchanges/errors.ts';
 import { type AcceptedContext, type AcceptorOptions, GssAcceptor } from './acceptor.ts';
 import type { Negotiator } from './context.ts';
 import { GssError, refusal } from './errors.ts';
@@ -62,7 +63,7 @@ export class NegotiateAcceptor implements Negotiator {
     this.#mechList = new Uint8Array(init.mechList);
     const chosen = init.mechTypes.find(isKerberos);
     if (chosen === undefined)
-      throw new AdError('NOT_ALLOWED', `the client offers ${init.mechTypes.join(', ')} and no Kerberos`, {
+      throw new AdError('NOT_ALLOWED', `the client offers ${printable(init.mechTypes.join(', '))} and no Kerberos`, {
         gssMajor: 'BAD_MECH',
       });
     this.#state = 'later';

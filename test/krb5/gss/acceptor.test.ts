@@ -116,6 +116,17 @@ test('what does not open is said with the key versions and types of ticket and k
   }
 });
 
+test('names that a stranger chose are short and harmless in a log', () => {
+  const name = { nameType: 2, nameString: ['ldap', `\x1b[2J\r\nroot logged in${'x'.repeat(60_000)}`] };
+  const token = withTicket(toDer(Ticket, { ...fromDer(Ticket, credentials.ticket), sname: name }));
+  const others = [new KeytabKeys([]), new KeytabKeys([entry(Key.generate(18))])];
+  others.push(new KeytabKeys([entry(Key.generate(18)), entry(Key.generate(18), 2)]));
+  for (const held of others) {
+    const { message } = refusalOf(() => acceptor({ keys: held }).step(token)).error;
+    assert.match(message, /^[\x20-\x7e]{1,600}$/);
+  }
+});
+
 describe('refused with the right word', () => {
   const nobody: ServiceKeys = { candidates: () => [], describe: () => 'no key' };
   const other = new KeytabKeys([entry(Key.generate(18))]);
