@@ -7,6 +7,7 @@ import type {
   CredentialsFetcherServiceServer,
 } from '../../proto/generated/credentialsfetcher.ts';
 import type { DaemonConfig } from '../config/config.ts';
+import { connectionOf } from '../grpc/admission.ts';
 import type { Log, LogFields } from '../log.ts';
 import type { DaemonMetrics } from '../metrics/metrics.ts';
 import type { Actions } from './actions.ts';
@@ -57,6 +58,7 @@ export function createService(parts: {
           doing,
           (cancel) => onCancel(call, cancel),
           (signal) => run(call.request, signal, note),
+          connectionOf(call.metadata),
         )
         .then(async (response) => {
           if (!call.cancelled) {

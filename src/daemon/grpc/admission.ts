@@ -3,7 +3,13 @@
  * unpack to as much, and a connection may begin a thousand: without a door, whoever may connect fills the memory.
  */
 import type { Http2Stream } from 'node:http2';
-import { ServerInterceptingCall, type ServerInterceptor, ServerListenerBuilder, status } from '@grpc/grpc-js';
+import {
+  type Metadata,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+  ServerListenerBuilder,
+  status,
+} from '@grpc/grpc-js';
 import { systemTimers, type Timers } from '../calls/jobs.ts';
 
 export interface AdmissionOptions {
@@ -13,6 +19,11 @@ export interface AdmissionOptions {
   readonly withinMs?: number;
   readonly timers?: Timers;
 }
+
+const connections = new WeakMap<Metadata, object>();
+
+/** The connection a call came by, found by the call's metadata; undefined for one that came through no door. */
+export const connectionOf = (metadata: Metadata): object | undefined => connections.get(metadata);
 
 /** So many connections share the room at least: no one of them can take all of it. */
 const CONNECTIONS = 4;
@@ -142,6 +153,7 @@ export function admission(options: AdmissionOptions = {}): ServerInterceptor {
         next(
           new ServerListenerBuilder()
             .withOnReceiveMetadata((metadata, receive) => {
+              if (stream?.session) connections.set(metadata, stream.session);
               proceed = () => receive(metadata);
               gate.enter(guest);
             })

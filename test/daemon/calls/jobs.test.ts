@@ -71,6 +71,28 @@ describe('jobs', () => {
     );
   });
 
+  test('of whoever makes most of them give way to those of others, the latest first', async () => {
+    const jobs = new Jobs({ timers: new ManualTimers(), most: 4 });
+    const full = (e: unknown) => e instanceof StatusError && e.status === 'RESOURCE_EXHAUSTED';
+    const ended: string[] = [];
+    const greedy = ['a', 'b', 'c', 'd'].map((name) =>
+      jobs.run('x', ignore, () => new Promise(ignore), 'greedy').catch((e) => ended.push(full(e) ? name : String(e))),
+    );
+    await assert.rejects(
+      jobs.run('x', ignore, async () => 1, 'greedy'),
+      full,
+    );
+    void jobs.run('x', ignore, () => new Promise(ignore), 'other');
+    void jobs.run('x', ignore, () => new Promise(ignore), 'other');
+    await Promise.all(greedy.slice(2));
+    assert.deepEqual(ended, ['d', 'c']);
+    await assert.rejects(
+      jobs.run('x', ignore, async () => 1, 'other'),
+      full,
+      'two each: nobody has more to give',
+    );
+  });
+
   test('give way again when work has failed, also at once', async () => {
     const jobs = new Jobs({ timers: new ManualTimers(), most: 1 });
     const fail = (): never => {
