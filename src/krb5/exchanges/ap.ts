@@ -184,9 +184,9 @@ export function acceptApReq(message: Uint8Array, options: AcceptOptions): Accept
     if (part.endtime.getTime() + options.clockSkew < now)
       throw rejected('ticket has expired', 'KRB_AP_ERR_TKT_EXPIRED');
     // RFC 4120 2.7: unless the KDC did so, "application servers MUST ... verify the transited" realms. There is nothing
-    // here to verify them by, as there is nothing to do where no realm lies between.
-    const foreign = part.crealm !== ticket.realm && part.transited.contents.length > 0;
-    if (foreign && (part.flags & ticketFlag.TRANSITED_POLICY_CHECKED) === 0)
+    // here to verify them by, as there is nothing to do where no realm lies between. (The ticket's own realm stands beside
+    // the sealed part: it must not decide whether the client is a foreign one.)
+    if (part.transited.contents.length > 0 && (part.flags & ticketFlag.TRANSITED_POLICY_CHECKED) === 0)
       throw rejected('the KDC did not check the realms the ticket came through', 'KRB_AP_PATH_NOT_ACCEPTED');
     return {
       client,

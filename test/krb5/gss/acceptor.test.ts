@@ -103,6 +103,10 @@ describe('a client', () => {
       initiator({ credentials: { ...credentials, client, ticket: ticketWith({ ...far, flags }) } }).step()!;
     acceptor().step(token(ticketFlag.TRANSITED_POLICY_CHECKED));
     assert.equal(refusalOf(() => acceptor().step(token(0))).krbError, 'KRB_AP_PATH_NOT_ACCEPTED');
+    // The realm outside the sealed part is the client's to write: it does not make the client a local one.
+    const ticket = ticketWith({ ...far, flags: 0 }, { realm: 'FAR.TEST' });
+    const renamed = initiator({ credentials: { ...credentials, client, ticket } }).step()!;
+    assert.throws(() => acceptor().step(renamed), { message: /did not check the realms/ });
   });
 });
 
