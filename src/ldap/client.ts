@@ -95,6 +95,7 @@ export class SealedConnection {
   readonly #socket: SealedSocket;
   readonly #answers = new AnswerReader();
   readonly #client: Client;
+  #paging = Promise.resolve();
 
   /** @param raw connected and bound, with this layer agreed; with none it is TLS */
   constructor(raw: Socket, layer: SecurityLayer | undefined, endpoint: Endpoint, operationTimeout: number) {
@@ -133,10 +134,8 @@ export class SealedConnection {
 
   /** As `search`, with the references to servers that hold more. */
   async searchReferring(request: SearchRequest): Promise<SearchResult> {
-    const paged = request.pageSize !== undefined;
-    if (paged) this.#answers.pagesDue++;
     try {
-      const search = runSearch(this.#client, request);
+      const search = this.#run(request);
       // Who gives the search up does not see how it ends: a server that never answers it is not kept for the next.
       search.catch((e: unknown) => e instanceof ResultCodeError || e instanceof AdError || this.close());
       return await abortable(search, request.signal, `searching on ${this.server}`);
@@ -150,8 +149,22 @@ export class SealedConnection {
         { server: this.server },
         e,
       );
+    }
+  }
+
+  /** A search in pages has the connection's answers to itself: only their order says whose page a cookie is of. */
+  async #run(request: SearchRequest): Promise<SearchResult> {
+    if (request.pageSize === undefined) return runSearch(this.#client, request);
+    const before = this.#paging;
+    const { promise, resolve } = deferred<void>();
+    this.#paging = promise;
+    await before;
+    this.#answers.pageDue = true;
+    try {
+      return await runSearch(this.#client, request, this.#answers);
     } finally {
-      if (paged) this.#answers.pagesDue--;
+      this.#answers.pageDue = false;
+      resolve();
     }
   }
 

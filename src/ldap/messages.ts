@@ -4,7 +4,7 @@
  * is, not that it means well: a request may name any domain.
  */
 import { PagedResultsControl, ProtocolOperation } from 'ldapts';
-import { Reader, wipe } from '../bytes.ts';
+import { copy, Reader, wipe } from '../bytes.ts';
 import { MalformedError } from '../errors.ts';
 import { anyElement, ber, element, headerLength, number } from './ber.ts';
 
@@ -12,6 +12,7 @@ import { anyElement, ber, element, headerLength, number } from './ber.ts';
 const MAX_MESSAGE = 1 << 20;
 /** Most that is taken between two requests, in bytes: fifty gMSAs are a hundred thousand. */
 const MAX_ANSWER = 32 << 20;
+const NO_COOKIE = new Uint8Array(0);
 /** Controls [0], RFC 4511 4.1.11. */
 const CONTROLS = 0xa0;
 
@@ -21,8 +22,10 @@ export class AnswerReader {
   #message: Uint8Array | undefined;
   #filled = 0;
   #taken = 0;
-  /** Searches under way that asked for pages: their answers carry a control. */
-  pagesDue = 0;
+  /** True while a search is under way that asks for pages: its answers carry a control. */
+  pageDue = false;
+  /** What the last page said about the next (RFC 2696 2): empty after the last. */
+  cookie: Uint8Array = NO_COOKIE;
 
   /** A request was sent: as much as one may be answered with is due again. */
   requested(): void {
@@ -55,7 +58,7 @@ export class AnswerReader {
       if (this.#filled < this.#message.length) continue;
       const whole = this.#message;
       this.#message = undefined;
-      yield checked(whole, this.pagesDue > 0);
+      yield checked(whole, this.pageDue ? (cookie) => (this.cookie = cookie) : undefined);
     }
   }
 }
@@ -64,7 +67,7 @@ export class AnswerReader {
  * The message, when every element in it ends where the one around it ends, or before.
  * @throws MalformedError
  */
-function checked(message: Uint8Array, pagesDue: boolean): Uint8Array {
+function checked(message: Uint8Array, onPage: ((cookie: Uint8Array) => void) | undefined): Uint8Array {
   const r = new Reader(element(new Reader(message, 'LDAP'), ber.sequence), 'LDAP');
   number(element(r, ber.integer));
   const [operation, value] = anyElement(r);
@@ -89,14 +92,14 @@ function checked(message: Uint8Array, pagesDue: boolean): Uint8Array {
   if (r.remaining === 0) return message;
   const [tag, controls] = anyElement(r);
   if (tag !== CONTROLS) r.fail('data after the operation');
-  if (!pagesDue) r.fail('a control that nobody asked for');
+  if (!onPage) return r.fail('a control that nobody asked for');
   r.end();
-  checkPaging(new Reader(controls, 'LDAP'));
+  onPage(pageCookie(new Reader(controls, 'LDAP')));
   return message;
 }
 
 /** The one control that is ever asked for: pagedResultsControl, RFC 2696 2. */
-function checkPaging(r: Reader): void {
+function pageCookie(r: Reader): Uint8Array {
   const control = new Reader(element(r, ber.sequence), 'LDAP');
   r.end();
   if (Buffer.from(element(control, ber.octetString)).toString('latin1') !== PagedResultsControl.type)
@@ -109,8 +112,9 @@ function checkPaging(r: Reader): void {
   const paging = new Reader(element(outer, ber.sequence), 'LDAP');
   outer.end();
   number(element(paging, ber.integer)); // size
-  element(paging, ber.octetString); // cookie
+  const cookie = copy(element(paging, ber.octetString));
   paging.end();
+  return cookie;
 }
 
 /** SearchResultEntry, RFC 4511 4.5.2. */

@@ -1,5 +1,14 @@
 /** A search as Active Directory answers it: in pages, long attributes in ranges, other naming contexts as references. */
-import { type Client, type Entry, type Filter, PresenceFilter } from 'ldapts';
+import {
+  Ber,
+  BerWriter,
+  type Client,
+  Control,
+  type Entry,
+  type Filter,
+  PagedResultsControl,
+  PresenceFilter,
+} from 'ldapts';
 import { MalformedError } from '../errors.ts';
 
 /** Where is searched, for what, and which attributes are wanted. */
@@ -33,8 +42,41 @@ const MAX_RANGES = 1000;
 /** `member;range=0-1499`, the last piece `member;range=1500-*` (MS-ADTS 3.1.1.3.1.3.3). */
 const RANGED = /^([^;]+);range=(\d+)-(\d+|\*)$/i;
 
-/** Runs a search to its end. @throws MalformedError, and what ldapts throws */
-export async function runSearch(client: Client, request: SearchRequest): Promise<SearchResult> {
+const NO_COOKIE: Uint8Array = new Uint8Array(0);
+/** More than a directory has entries; a page may be empty, and an end must come. */
+const MAX_PAGES = 100_000;
+
+/** pagedResultsControl, RFC 2696. ldapts has one too, but ends at the first empty page, with more to come or not. */
+class PageRequest extends Control {
+  readonly #size: number;
+  readonly #cookie: Uint8Array;
+
+  constructor(size: number, cookie: Uint8Array) {
+    super(PagedResultsControl.type, { critical: true });
+    this.#size = size;
+    this.#cookie = cookie;
+  }
+
+  override writeControl(writer: BerWriter): void {
+    const value = new BerWriter();
+    value.startSequence();
+    value.writeInt(this.#size);
+    value.writeBuffer(Buffer.from(this.#cookie), Ber.OctetString);
+    value.endSequence();
+    writer.writeBuffer(value.buffer, Ber.OctetString);
+  }
+}
+
+/**
+ * Runs a search to its end.
+ * @param answers where the cookie of the page that was received last is put
+ * @throws MalformedError, and what ldapts throws
+ */
+export async function runSearch(
+  client: Client,
+  request: SearchRequest,
+  answers: { cookie: Uint8Array } = { cookie: NO_COOKIE },
+): Promise<SearchResult> {
   const { base, scope, filter, attributes, pageSize } = request;
   const names = Object.keys(attributes);
   const options = {
@@ -45,7 +87,15 @@ export async function runSearch(client: Client, request: SearchRequest): Promise
   };
   const found: { searchEntries: Entry[]; searchReferences: string[] }[] = [];
   if (pageSize === undefined) found.push(await client.search(base, options));
-  else for await (const page of client.searchPaginated(base, { ...options, paged: { pageSize } })) found.push(page);
+  else {
+    let next = NO_COOKIE;
+    do {
+      if (found.length >= MAX_PAGES) throw new MalformedError('LDAP', `more than ${MAX_PAGES} pages`);
+      answers.cookie = NO_COOKIE; // an answer without one is the last
+      found.push(await client.search(base, options, new PageRequest(pageSize, next)));
+      next = answers.cookie;
+    } while (next.length > 0);
+  }
 
   const entries: LdapEntry[] = [];
   for (const entry of found.flatMap((page) => page.searchEntries)) {

@@ -40,9 +40,10 @@ describe('answers to a search', () => {
 
   test('carry the control of pages when pages were asked for, and no other', () => {
     const reader = new AnswerReader();
-    reader.pagesDue++;
+    reader.pageDue = true;
     const page = message([resultOf(0x65), tlv(0xa0, [paging])]);
     assert.deepEqual([...reader.push(page.slice())], [page]);
+    assert.deepEqual(reader.cookie, utf8('cookie'));
     const lies = [
       tlv(0x30, [text('1.2'), text('')]),
       tlv(0x30, [text('1.2.840.113556.1.4.319')]),

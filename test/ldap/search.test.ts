@@ -50,6 +50,37 @@ describe('a directory with more entries than a page', () => {
   });
 });
 
+test('an empty page is no end while the directory says that more follows', async (t) => {
+  const pages = [['A'], [], ['B'], []];
+  const sent: string[] = [];
+  const connection = await scriptedDirectory(t, (request, id) => {
+    sent.push(/\u0004.(next\d|)$/s.exec(Buffer.from(request).toString('latin1'))?.[1] ?? '?');
+    const names = pages[id - 2]!;
+    const cookie = id - 2 < pages.length - 1 ? `next${id}` : '';
+    const control = tlv(0x30, [
+      text('1.2.840.113556.1.4.319'),
+      tlv(4, [tlv(0x30, [tlv(2, [Uint8Array.of(0)]), text(cookie)])]),
+    ]);
+    return [
+      ...names.map((cn) => message([entryOf(`CN=${cn},DC=example`, { cn: [cn] })], id)),
+      message([resultOf(0x65), tlv(0xa0, [control])], id),
+    ];
+  });
+  const request = {
+    base: 'DC=example',
+    scope: 'sub',
+    filter: everybody,
+    attributes: { cn: 'text' },
+    pageSize: 1,
+  } as const;
+  const entries = await connection.search(request);
+  assert.deepEqual(
+    entries.map((entry) => entry.text.get('cn')![0]),
+    ['A', 'B'],
+  );
+  assert.deepEqual(sent, ['', 'next2', 'next3', 'next4']);
+});
+
 describe('an attribute with more values than a server sends at a time', () => {
   const dn = 'CN=many,DC=example';
   const values = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => `CN=${from + i}`);
