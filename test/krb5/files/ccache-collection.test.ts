@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, beforeEach, describe, test } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { hex } from '../../../src/bytes.ts';
 import { type CCache, writeCCache } from '../../../src/krb5/files/ccache.ts';
 import { cacheOf, MemoryCaches, openCaches, ownerOf } from '../../../src/krb5/files/ccache-collection.ts';
@@ -17,7 +17,7 @@ let directory: string;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'caches-'));
 });
-after(() => rm(directory, { recursive: true, force: true }));
+afterEach(() => rm(directory, { recursive: true, force: true }));
 
 const alice = parsePrincipal('alice@MIT.TEST');
 const bob = parsePrincipal('bob@MIT.TEST');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, beforeEach, describe, test } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { hex } from '../../../src/bytes.ts';
 import { type KeytabEntry, readKeytab, writeKeytab } from '../../../src/krb5/files/keytab.ts';
@@ -30,7 +30,7 @@ let directory: string;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'keytabs-'));
 });
-after(() => rm(directory, { recursive: true, force: true }));
+afterEach(() => rm(directory, { recursive: true, force: true }));
 
 describe('entries', () => {
   test('are added behind older kvnos, and replace their like', () => {
