@@ -1,14 +1,29 @@
 /**
  * Typed DER codecs. A message is declared once, reads like the ASN.1 of its RFC, and its TypeScript type is inferred.
  * Decoding is strict on structure (DER minimal lengths and integers, no trailing bytes, bounded depth and size) and
- * reports the path of the field that was wrong.
+ * reports the path of the field that was wrong. What RFC 4120 has no use for (members without tags, implicit tags,
+ * sets) is in asn1-untagged.ts.
  *
- * The frames of elements, tag and length, are read and written here: asn1js makes four objects of each, 90 times the
- * work, and a login has some hundred and fifty. asn1js stays for object identifiers, and as the judge of all encodings
- * in the tests. It is imported in this file only.
+ * asn1js serves object identifiers, and in the tests it is the judge of all encodings. It is imported in this file only.
  */
 import { ObjectIdentifier } from 'asn1js';
 import { concat, fromUtf8, utf8 } from './bytes.ts';
+import {
+  APPLICATION,
+  CLASS,
+  CONSTRUCTED,
+  CONTEXT,
+  contentOf,
+  DerError,
+  type Element,
+  elementAt,
+  elementsIn,
+  fail,
+  frame,
+  NUMBER,
+  parse,
+  SEQUENCE,
+} from './der.ts';
 import { MalformedError } from './errors.ts';
 
 /** One ASN.1 type: how a value becomes a whole element and back. */
@@ -17,124 +32,6 @@ export interface Codec<T> {
   decode(element: Element): T;
 }
 export type Infer<C> = C extends Codec<infer T> ? T : never;
-
-/** An element as it stands in the input: views, no copies. */
-interface Element {
-  /** The identifier octet: class, constructed bit, tag number below 31 (X.690 8.1.2). */
-  readonly id: number;
-  readonly content: Uint8Array;
-  /** With identifier and length. */
-  readonly whole: Uint8Array;
-}
-
-class DerError extends MalformedError {
-  constructor(message: string, cause?: unknown) {
-    super('DER', message, cause);
-  }
-}
-const fail = (message: string): never => {
-  throw new DerError(message);
-};
-
-const APPLICATION = 0x40;
-const CONTEXT = 0x80;
-const CLASS = 0xc0;
-const CONSTRUCTED = 0x20;
-const NUMBER = 0x1f;
-const SEQUENCE = 16 | CONSTRUCTED;
-const MAX_DEPTH = 32;
-const MAX_ELEMENTS = 8192;
-const MAX_LENGTH = 1 << 20;
-
-/** An element of these contents, its length "encoded in the minimum number of octets" (X.690 10.1). */
-function frame(id: number, ...contents: Uint8Array[]): Uint8Array {
-  let length = 0;
-  for (const part of contents) length += part.length;
-  const more = length < 0x80 ? 0 : length < 0x100 ? 1 : length < 0x10000 ? 2 : length < 0x1000000 ? 3 : 4;
-  const out = new Uint8Array(2 + more + length);
-  out[0] = id;
-  out[1] = more === 0 ? length : 0x80 | more;
-  for (let i = 0; i < more; i++) out[2 + i] = length >>> (8 * (more - 1 - i));
-  let at = 2 + more;
-  for (const part of contents) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
-}
-
-/** The element that begins at `at`. */
-function elementAt(input: Uint8Array, at: number): Element {
-  if (at + 2 > input.length) fail('end of input inside an element');
-  const id = input[at]!;
-  if ((id & NUMBER) === NUMBER) fail('tag in more than one octet');
-  let start = at + 2;
-  let length = input[at + 1]!;
-  if (length === 0x80) fail('indefinite length');
-  if (length > 0x80) {
-    const octets = length & 0x7f;
-    if (octets > 4) fail(`length in ${octets} octets`);
-    if (start + octets > input.length) fail('end of input inside a length');
-    length = 0;
-    for (let i = 0; i < octets; i++) length = length * 256 + input[start++]!;
-    // X.690 10.1: "The definite form of length encoding shall be used, encoded in the minimum number of octets."
-    const fewest = length < 0x80 ? 0 : length < 0x100 ? 1 : length < 0x10000 ? 2 : length < 0x1000000 ? 3 : 4;
-    if (octets !== fewest) fail(`length ${length} in ${octets + 1} octets`);
-    if (length > MAX_LENGTH) fail(`a length of ${length} is above any message's`);
-  }
-  const end = start + length;
-  if (end > input.length) fail(`end of input ${end - input.length} bytes before that of an element`);
-  return { id, content: input.subarray(start, end), whole: input.subarray(at, end) };
-}
-
-/**
- * Walks through all elements, also those nobody will decode, since some are kept or forwarded as they are.
- * @returns the outermost one
- */
-function parse(der: Uint8Array): Element {
-  const root = elementAt(der, 0);
-  const after = der.length - root.whole.length;
-  if (after > 0) fail(`${after} bytes after the value`);
-  // Ends of the constructed elements around the place reached, outermost first: no recursion on the input's depth.
-  const ends: number[] = [];
-  let elements = 0;
-  for (let at = 0; at < der.length; ) {
-    const { id, content, whole } = elementAt(der, at);
-    if (++elements > MAX_ELEMENTS) fail(`more than ${MAX_ELEMENTS} elements`);
-    const end = at + whole.length;
-    if (end > (ends.at(-1) ?? der.length)) fail('end of input: an element is longer than the one around it');
-    // SEQUENCE and SET are the only constructed universal types in DER (X.690 10.2).
-    const constructed = (id & CONSTRUCTED) !== 0;
-    if (constructed && (id & CLASS) === 0 && (id & NUMBER) !== 16 && (id & NUMBER) !== 17)
-      fail('constructed encoding of a primitive type');
-    if (constructed && content.length > 0) {
-      if (ends.push(end) > MAX_DEPTH) fail(`nested beyond a depth of ${MAX_DEPTH}`);
-      at = end - content.length;
-    } else at = end;
-    while (ends.at(-1) === at) ends.pop();
-  }
-  return root;
-}
-
-function describe(id: number): string {
-  return `class ${id >> 6} tag ${id & NUMBER}`;
-}
-/** The content of an element that must have this identifier octet. */
-function contentOf(element: Element, id: number, what: string): Uint8Array {
-  if (element.id === id) return element.content;
-  if ((element.id ^ id) === CONSTRUCTED)
-    fail(
-      element.id & CONSTRUCTED
-        ? 'constructed encoding of a primitive type'
-        : 'primitive encoding of a constructed type',
-    );
-  return fail(`expected ${what}, found ${describe(element.id)}`);
-}
-function elementsIn(content: Uint8Array): Element[] {
-  const found: Element[] = [];
-  for (let at = 0; at < content.length; at += found.at(-1)!.whole.length) found.push(elementAt(content, at));
-  return found;
-}
 
 /** Two's complement in the fewest bytes, at most five (X.690 8.3). */
 function integerBytes(value: number): Uint8Array {
@@ -304,12 +201,13 @@ export function context<T>(tag: number, inner: Codec<T>): Codec<T> {
   };
 }
 
-function only<T>(content: Uint8Array, inner: Codec<T>): T {
+/** The one value that an explicit tag holds. */
+export function only<T>(content: Uint8Array, inner: Codec<T>): T {
   const value = content.length > 0 ? elementAt(content, 0) : undefined;
   return value?.whole.length === content.length ? inner.decode(value) : fail('an explicit tag must hold one value');
 }
 
-interface Field<T, O extends boolean> {
+export interface Field<T, O extends boolean> {
   readonly tag: number;
   readonly codec: Codec<T>;
   readonly optional: O;
@@ -322,8 +220,8 @@ export function optional<T>(tag: number, codec: Codec<T>): Field<T, true> {
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: inference position
-type Fields = Record<string, Field<any, boolean>>;
-type Struct<F extends Fields> = {
+export type Fields = Record<string, Field<any, boolean>>;
+export type Struct<F extends Fields> = {
   // biome-ignore lint/suspicious/noExplicitAny: inference position
   [K in keyof F as F[K] extends Field<any, false> ? K : never]: F[K] extends Field<infer T, false> ? T : never;
 } & {
@@ -332,7 +230,7 @@ type Struct<F extends Fields> = {
     ? T | undefined
     : never;
 };
-type Flat<T> = { [K in keyof T]: T[K] } & {};
+export type Flat<T> = { [K in keyof T]: T[K] } & {};
 
 /** SEQUENCE whose members all carry an explicit context tag in ascending order, as everywhere in RFC 4120. */
 export function sequence<F extends Fields>(fields: F): Codec<Flat<Struct<F>>> {
@@ -369,7 +267,8 @@ export function sequence<F extends Fields>(fields: F): Codec<Flat<Struct<F>>> {
   };
 }
 
-function within<T>(name: string, decode: () => T): T {
+/** Names the field in what its decoding throws. */
+export function within<T>(name: string, decode: () => T): T {
   try {
     return decode();
   } catch (e) {
