@@ -115,8 +115,9 @@ export class KrbClient {
     const kdcOptions =
       (INITIAL_OPTIONS & ~(forwardable === false ? kdcOption.FORWARDABLE : 0)) | (proxiable ? kdcOption.PROXIABLE : 0);
     const tgt = await asExchange(this.#context, { ...this.#proof(), kdcOptions, signal });
-    this.#client = tgt.client;
-    return this.#store(formatPrincipal(krbtgt(tgt.client.realm)), tgt);
+    // The tickets of nobody in particular tell no realm, and one is needed to ask again.
+    if (!secret.publicKey?.anonymous) this.#client = tgt.client;
+    return this.#store(formatPrincipal(krbtgt(this.client.realm)), tgt);
   }
 
   /** Tickets in place of a logon. Those of before may still be in use, and are not wiped. */

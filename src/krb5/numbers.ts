@@ -54,13 +54,14 @@ export const cksumType = {
 /** Authorization data types, RFC 4120 7.5.4 and MS-KILE 2.2. */
 export const adType = { IF_RELEVANT: 1, WIN2K_PAC: 128, AP_OPTIONS: 143 } as const;
 
-/** Pre-authentication data types, RFC 4120 7.5.2, RFC 6113, RFC 6806, MS-KILE 2.2. */
+/** Pre-authentication data types, RFC 4120 7.5.2, RFC 4556 3.1.3, RFC 6113, RFC 6806, RFC 8062, MS-KILE 2.2. */
 export const paType = {
   TGS_REQ: 1,
   ENC_TIMESTAMP: 2,
   PW_SALT: 3,
   ETYPE_INFO: 11,
   PK_AS_REQ: 16,
+  PK_AS_REP: 17,
   ETYPE_INFO2: 19,
   FOR_USER: 129,
   PAC_REQUEST: 128,
@@ -69,12 +70,13 @@ export const paType = {
   FX_FAST: 136,
   FX_ERROR: 137,
   ENCRYPTED_CHALLENGE: 138,
+  PKINIT_KX: 147,
   REQ_ENC_PA_REP: 149,
   SUPPORTED_ETYPES: 165,
   PAC_OPTIONS: 167,
 } as const;
 
-/** Key usage numbers, RFC 4120 7.5.1, RFC 4121 section 2, MS-SFU 2.2, RFC 6113 section 7.6, RFC 6806 section 11. */
+/** Key usage numbers, RFC 4120 7.5.1, RFC 4121 section 2, MS-SFU 2.2, RFC 6113 section 7.6, RFC 6806 section 11, RFC 8062. */
 export const keyUsage = {
   AS_REQ_PA_ENC_TIMESTAMP: 1,
   KDC_REP_TICKET: 2,
@@ -98,6 +100,7 @@ export const keyUsage = {
   GSS_INITIATOR_SIGN: 25,
   PA_S4U_X509_USER_REQUEST: 26,
   PA_S4U_X509_USER_REPLY: 27,
+  PA_PKINIT_KX: 44,
   FAST_REQ_CHKSUM: 50,
   FAST_ENC: 51,
   FAST_REP: 52,
@@ -107,7 +110,7 @@ export const keyUsage = {
   AS_REQ: 56,
 } as const;
 
-/** KDC options, RFC 4120 5.4.1, as masks over 32 bits with bit 0 the most significant; CANONICALIZE from RFC 6806. */
+/** KDC options, RFC 4120 5.4.1, as masks over 32 bits with bit 0 the most significant; CANONICALIZE from RFC 6806, REQUEST_ANONYMOUS from RFC 8062. */
 export const kdcOption = {
   FORWARDABLE: 0x40000000,
   FORWARDED: 0x20000000,
@@ -118,6 +121,7 @@ export const kdcOption = {
   RENEWABLE: 0x00800000,
   CNAME_IN_ADDL_TKT: 0x00020000,
   CANONICALIZE: 0x00010000,
+  REQUEST_ANONYMOUS: 0x00008000,
   RENEWABLE_OK: 0x00000010,
   ENC_TKT_IN_SKEY: 0x00000008,
   RENEW: 0x00000002,
@@ -193,7 +197,7 @@ export const s4uOption = { LOGON_HOURS: 0x40000000, USE_REPLY_KEY_USAGE: 0x20000
 /** AP options, RFC 4120 5.5.1. */
 export const apOption = { USE_SESSION_KEY: 0x40000000, MUTUAL_REQUIRED: 0x20000000 } as const;
 
-/** Error codes, RFC 4120 7.5.9, RFC 4556 and RFC 6806. */
+/** Error codes, RFC 4120 7.5.9, RFC 4556, RFC 6806 and RFC 8636. */
 export const krbError = {
   KDC_ERR_NONE: 0,
   KDC_ERR_NAME_EXP: 1,
@@ -249,12 +253,24 @@ export const krbError = {
   KRB_ERR_GENERIC: 60,
   KRB_ERR_FIELD_TOOLONG: 61,
   KDC_ERR_CLIENT_NOT_TRUSTED: 62,
+  KDC_ERR_KDC_NOT_TRUSTED: 63,
   KDC_ERR_INVALID_SIG: 64,
+  KDC_ERR_DH_KEY_PARAMETERS_NOT_ACCEPTED: 65,
   KDC_ERR_WRONG_REALM: 68,
+  KDC_ERR_CANT_VERIFY_CERTIFICATE: 70,
+  KDC_ERR_INVALID_CERTIFICATE: 71,
+  KDC_ERR_REVOKED_CERTIFICATE: 72,
+  KDC_ERR_REVOCATION_STATUS_UNKNOWN: 73,
   KDC_ERR_CLIENT_NAME_MISMATCH: 75,
+  KDC_ERR_INCONSISTENT_KEY_PURPOSE: 77,
+  KDC_ERR_DIGEST_IN_CERT_NOT_ACCEPTED: 78,
+  KDC_ERR_PA_CHECKSUM_MUST_BE_INCLUDED: 79,
+  KDC_ERR_DIGEST_IN_SIGNED_DATA_NOT_ACCEPTED: 80,
+  KDC_ERR_PUBLIC_KEY_ENCRYPTION_NOT_SUPPORTED: 81,
   KDC_ERR_PREAUTH_EXPIRED: 90,
   KDC_ERR_MORE_PREAUTH_DATA_REQUIRED: 91,
   KDC_ERR_UNKNOWN_CRITICAL_FAST_OPTIONS: 93,
+  KDC_ERR_NO_ACCEPTABLE_KDF: 100,
 } as const;
 
 /**

@@ -20,6 +20,17 @@ export function krbtgt(realm: string, within: string = realm): Principal {
   return { nameType: nameType.SRV_INST, components: ['krbtgt', realm], realm: within };
 }
 
+/** Whose tickets nobody's are: the realm that no KDC serves (RFC 8062 section 3). */
+const ANONYMOUS_REALM = 'WELLKNOWN:ANONYMOUS';
+
+/**
+ * Nobody in particular (RFC 8062 section 3).
+ * @param realm whose KDC is asked; absent: the name that its tickets bear, which hides the realm as well
+ */
+export function anonymousPrincipal(realm = ANONYMOUS_REALM): Principal {
+  return { nameType: nameType.WELLKNOWN, components: ['WELLKNOWN', 'ANONYMOUS'], realm };
+}
+
 /**
  * A host-based service such as `ldap/dc1.example.com`.
  * @param realm '' unless told otherwise: the KDCs know, and a client follows where they refer to

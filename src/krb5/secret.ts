@@ -6,6 +6,8 @@
 import { copy, hex, wipe } from '../bytes.ts';
 import { AdError } from '../errors.ts';
 import { Key, stringToKey } from './crypto/index.ts';
+import type { ExchangeContext } from './exchanges/context.ts';
+import type { KdcReqBody, PaData } from './messages.ts';
 
 /** How a key is made from a password: what ETYPE-INFO2 says (RFC 4120 5.2.7.5). */
 export interface KeyHint {
@@ -15,7 +17,18 @@ export interface KeyHint {
   readonly params: Uint8Array | undefined;
 }
 
-/** What gives a client its long-term keys. */
+/** The proof of one request that goes without a long-term key (PKINIT, RFC 4556). */
+export interface PublicKeyProof {
+  readonly padata: PaData;
+  /**
+   * The key that seals the reply, once it is the KDC's for certain; the caller destroys it.
+   * @param asReq DER of the AS-REQ that was sent
+   * @throws AdError REPLY_REJECTED, MalformedError
+   */
+  replyKey(reply: { padata: readonly PaData[]; etype: number; asReq: Uint8Array; server: string }): Key;
+}
+
+/** What gives a client its long-term keys, or stands in for them. */
 export interface Secret {
   /** Encryption types a key can be had for. */
   readonly etypes: readonly number[];
@@ -26,6 +39,13 @@ export interface Secret {
   key(hint: KeyHint): Promise<Key | undefined>;
   /** The hint that worked last, or that is right by rule. */
   remembered: KeyHint | undefined;
+  /** Present where a public key is the proof, and no long-term key is known. */
+  readonly publicKey?: {
+    /** True: nobody in particular asks (RFC 8062). */
+    readonly anonymous: boolean;
+    /** @param reqBody DER of `body` */
+    prove(context: ExchangeContext, body: KdcReqBody, reqBody: Uint8Array): PublicKeyProof;
+  };
   /** Wipes the secret and every key made from it. */
   destroy(): void;
 }

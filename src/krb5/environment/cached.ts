@@ -6,7 +6,7 @@ import type { Credentials } from '../credentials.ts';
 import type { ExchangeContext } from '../exchanges/context.ts';
 import type { CCache } from '../files/ccache.ts';
 import { isConfigEntry } from '../files/ccache-config.ts';
-import { formatPrincipal, krbtgt, samePrincipal } from '../principal.ts';
+import { anonymousPrincipal, formatPrincipal, krbtgt, samePrincipal } from '../principal.ts';
 import type { Secret } from '../secret.ts';
 
 /**
@@ -14,8 +14,11 @@ import type { Secret } from '../secret.ts';
  * the service that acts for the user: to take it for the user's would be to act as somebody else.
  */
 export function tgtOf(cache: CCache): Credentials | undefined {
-  const tgs = krbtgt(cache.principal.realm);
-  const own = (c: Credentials): boolean => samePrincipal(c.client, cache.principal) && samePrincipal(c.server, tgs);
+  // The name of nobody in particular tells no realm (RFC 8062): theirs is that of whichever realm gave it.
+  const nobody = samePrincipal(cache.principal, anonymousPrincipal());
+  const ofRealm = ({ server }: Credentials): boolean =>
+    samePrincipal(server, krbtgt(nobody ? server.realm : cache.principal.realm));
+  const own = (c: Credentials): boolean => samePrincipal(c.client, cache.principal) && ofRealm(c);
   return cache.credentials.findLast((c) => !isConfigEntry(c) && own(c));
 }
 
@@ -54,7 +57,13 @@ export function ticketsOf(cache: CCache): Credentials[] {
  * @throws AdError INVALID_ARGUMENT when it holds no ticket-granting ticket: `login` gets one
  */
 export function cacheContent(client: KrbClient): CCache {
-  const content = { principal: client.client, kdcOffset: kdcOffset(client.context), credentials: [...client.held] };
+  const credentials = [...client.held];
+  const content = {
+    // Nobody in particular asks by one name and is given another.
+    principal: credentials[0]?.client ?? client.client,
+    kdcOffset: kdcOffset(client.context),
+    credentials,
+  };
   if (!tgtOf(content)) throw new AdError('INVALID_ARGUMENT', `${formatPrincipal(client.client)} has not logged on`);
   return content;
 }

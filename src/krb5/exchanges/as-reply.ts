@@ -1,13 +1,23 @@
 /** Opening an AS-REP: with which key, and what must hold before its ticket is used. */
 import { fromDer } from '../../asn1.ts';
-import { wipe } from '../../bytes.ts';
+import { equal, wipe } from '../../bytes.ts';
 import { AdError, isAdError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
-import { etypeName, type Key } from '../crypto/index.ts';
-import { AsRep, EncAsRepPart, EncryptedData, type KdcRep, type KdcReqBody, type PaData } from '../messages.ts';
+import { cf2, etypeName, type Key } from '../crypto/index.ts';
+import {
+  AsRep,
+  EncAsRepPart,
+  type EncKdcRepPart,
+  EncryptedData,
+  EncryptionKey,
+  type KdcRep,
+  type KdcReqBody,
+  type PaData,
+} from '../messages.ts';
 import { keyUsage, msgType, paType } from '../numbers.ts';
 import { formatPrincipal, type Principal } from '../principal.ts';
-import type { KeyHint, Secret } from '../secret.ts';
+import type { KeyHint, PublicKeyProof, Secret } from '../secret.ts';
+import { keyFrom } from './ap.ts';
 import { type ExchangeContext, kdcNow } from './context.ts';
 import { type Fast, strengthened } from './fast.ts';
 import { hintFrom, noKey } from './preauth.ts';
@@ -23,6 +33,8 @@ export interface SentAsRequest {
   readonly etypes: readonly number[];
   /** Of the key that the request was proved with. */
   readonly used: KeyHint | undefined;
+  /** The request's proof where it was none of a long-term key. */
+  readonly proof: PublicKeyProof | undefined;
 }
 
 /**
@@ -47,27 +59,57 @@ export async function openReply(
     padata = armored.padata;
   }
   const hint = replyHint(rep, padata, sent, server);
-  const longTerm = await secret.key(hint);
-  if (!longTerm) throw noKey(client, secret, [hint.etype]);
-  if (fast && sent.used) verifyKdcChallenge(context, fast, padata, longTerm, server);
-  const key = armored && strengthened(armored, longTerm);
+  const agreed = sent.proof?.replyKey({ padata, etype: hint.etype, asReq: sent.message, server });
+  const replyKey = agreed ?? (await secret.key(hint));
+  if (!replyKey) throw noKey(client, secret, [hint.etype]);
+  if (fast && sent.used) verifyKdcChallenge(context, fast, padata, replyKey, server);
+  const key = armored && strengthened(armored, replyKey);
   let clear: Uint8Array | undefined;
   try {
-    clear = unseal(rep, key ?? longTerm, sent, hint, server);
+    clear = unseal(rep, key ?? replyKey, sent, hint, server);
     const part = fromDer(EncAsRepPart, clear);
-    verifyEncPaRep(part, key ?? longTerm, sent.message, server);
-    return { credentials: verifyReply(context, { kind: 'AS', body, client, rep, part, server }), hint };
+    verifyEncPaRep(part, key ?? replyKey, sent.message, server);
+    const anonymous = secret.publicKey?.anonymous ?? false;
+    if (anonymous) verifyKeyContribution(part, key ?? replyKey, padata, server);
+    return { credentials: verifyReply(context, { kind: 'AS', body, client, anonymous, rep, part, server }), hint };
   } finally {
     wipe(clear);
     key?.destroy();
+    agreed?.destroy();
   }
 }
 
-function unseal(rep: KdcRep, key: Key, { client }: SentAsRequest, hint: KeyHint, server: string): Uint8Array {
+/**
+ * PA-PKINIT-KX, RFC 8062: the session key of an anonymous ticket is made of the KDC's part and the reply key. Whoever sits
+ * between, and may ask for as many anonymous tickets as he likes, cannot pass one of his off as this one's.
+ */
+function verifyKeyContribution(part: EncKdcRepPart, replyKey: Key, padata: readonly PaData[], server: string): void {
+  const pa = padata.find((p) => p.padataType === paType.PKINIT_KX);
+  const sealed = pa && fromDer(EncryptedData, pa.padataValue);
+  if (sealed?.etype !== replyKey.etype)
+    throw new AdError('REPLY_REJECTED', `KDC ${server} did not tell its part of the session key`, { server });
+  const clear = replyKey.decrypt(keyUsage.PA_PKINIT_KX, sealed.cipher);
+  let made: Key | undefined;
+  let contributed: Key | undefined;
+  try {
+    contributed = keyFrom(fromDer(EncryptionKey, clear));
+    made = cf2(contributed, replyKey, 'PKINIT', 'KEYEXCHANGE');
+    if (made.etype !== part.key.keytype || !equal(made.value, part.key.keyvalue))
+      throw new AdError('REPLY_REJECTED', `the session key of KDC ${server} is not what both sides made`, { server });
+  } finally {
+    wipe(clear);
+    contributed?.destroy();
+    made?.destroy();
+  }
+}
+
+function unseal(rep: KdcRep, key: Key, { client, proof }: SentAsRequest, hint: KeyHint, server: string): Uint8Array {
   try {
     return key.decrypt(keyUsage.AS_REP_ENC_PART, rep.encPart.cipher);
   } catch (e) {
     if (!isAdError(e, 'INTEGRITY')) throw e;
+    if (proof)
+      throw new AdError('REPLY_REJECTED', `the reply of KDC ${server} does not open with the key agreed`, {}, e);
     throw new AdError(
       'WRONG_PASSWORD',
       `the reply of KDC ${server} does not open with the key of ${formatPrincipal(client)}: wrong password or key`,

@@ -10,7 +10,7 @@ import type { Key } from '../crypto/index.ts';
 import { AsReq, KdcReqBody, KrbError, type PaData, PaPacRequest, toPrincipalName } from '../messages.ts';
 import { kdcOption, krbError, msgType, paType } from '../numbers.ts';
 import { formatPrincipal, krbtgt, type Principal } from '../principal.ts';
-import type { KeyHint, Secret } from '../secret.ts';
+import type { KeyHint, PublicKeyProof, Secret } from '../secret.ts';
 import { openReply } from './as-reply.ts';
 import { type ExchangeContext, hasFlag, kdcNow, newNonce } from './context.ts';
 import { krbErrorToAdError, methodData } from './errors.ts';
@@ -100,7 +100,7 @@ async function askRealm(
           message,
           server,
         );
-        secret.remembered = opened.hint;
+        if (!request.proof) secret.remembered = opened.hint;
         context.timeOffset = trial.timeOffset;
         return opened.credentials;
       }
@@ -154,6 +154,7 @@ interface Request {
   readonly message: Uint8Array;
   readonly body: KdcReqBody;
   readonly fast: Fast | undefined;
+  readonly proof: PublicKeyProof | undefined;
 }
 
 async function buildRequest(
@@ -164,7 +165,9 @@ async function buildRequest(
 ): Promise<Request> {
   const now = kdcNow(context);
   const postdated = options.from ? kdcOption.POSTDATED | kdcOption.ALLOW_POSTDATE : 0;
-  const kdcOptions = (options.kdcOptions ?? INITIAL_OPTIONS) | postdated;
+  const { publicKey } = options.secret;
+  const anonymous = publicKey?.anonymous ? kdcOption.REQUEST_ANONYMOUS : 0;
+  const kdcOptions = (options.kdcOptions ?? INITIAL_OPTIONS) | postdated | anonymous;
   const start = options.from?.getTime() ?? now;
   const renewable = (kdcOptions & kdcOption.RENEWABLE) !== 0;
   const body: KdcReqBody = {
@@ -188,9 +191,11 @@ async function buildRequest(
   const armor = await options.armor?.(options.client.realm, options.signal);
   const fast = armor && Fast.with(context, armor);
   if (key) padata.unshift(fast ? encryptedChallenge(context, fast, key) : encryptedTimestamp(context, key));
+  const proof = publicKey?.prove(context, body, reqBody);
+  if (proof) padata.unshift(proof.padata);
   if (cookie) padata.push(cookie);
   const outer = fast ? [fast.request(padata, reqBody, reqBody)] : padata;
-  return { message: toDer(AsReq, { pvno: 5, msgType: msgType.AS_REQ, padata: outer, reqBody }), body, fast };
+  return { message: toDer(AsReq, { pvno: 5, msgType: msgType.AS_REQ, padata: outer, reqBody }), body, fast, proof };
 }
 
 /** Learns from a KRB-ERROR what the next request needs, or throws what it means. */
@@ -202,7 +207,8 @@ async function adjust(
   { error, padata, trusted }: Told,
   server: string,
 ): Promise<void> {
-  const asked = { what: `the login of ${formatPrincipal(options.client)}`, realm: options.client.realm, server };
+  const { client } = options;
+  const asked = { what: `the login of ${formatPrincipal(client)}`, realm: client.realm, server };
   const hint = hintFrom(padata, etypes);
   state.cookie = padata.find((p) => p.padataType === paType.FX_COOKIE);
   if (!trusted && error.errorCode !== krbError.KRB_AP_ERR_SKEW)
@@ -210,11 +216,15 @@ async function adjust(
   switch (error.errorCode) {
     case krbError.KDC_ERR_PREAUTH_REQUIRED: {
       if (state.hintIsKdcs) throw krbErrorToAdError(error, asked);
-      if (!hint) throw noKey(options.client, options.secret, offeredEtypes(padata));
-      // The salt was asked for after a refusal: if it makes the same key, the password is wrong.
-      if (state.refused && (await sameKey(options.secret, hint, state.refused.key))) throw state.refused.error;
-      state.hint = hint;
       state.hintIsKdcs = true;
+      if (options.secret.publicKey) {
+        if (!padata.some((p) => p.padataType === paType.PK_AS_REQ)) throw noPkinit(client, server);
+      } else {
+        if (!hint) throw noKey(client, options.secret, offeredEtypes(padata));
+        // The salt was asked for after a refusal: if it makes the same key, the password is wrong.
+        if (state.refused && (await sameKey(options.secret, hint, state.refused.key))) throw state.refused.error;
+        state.hint = hint;
+      }
       // The KDC's time comes along (RFC 4120 5.9.1), so a clock that is off costs no further round trip.
       if (Math.abs(error.stime.getTime() - kdcNow(context)) > context.clockSkew)
         adoptClock(context, state, error, server);
@@ -239,6 +249,10 @@ async function adjust(
     default:
       throw krbErrorToAdError(error, asked);
   }
+}
+
+function noPkinit({ realm }: Principal, server: string): AdError {
+  return new AdError('KDC_ERROR', `KDC ${server} takes no certificates (PKINIT)`, { realm, server });
 }
 
 function adoptClock(context: ExchangeContext, state: Attempt, error: KrbError, server: string): void {

@@ -23,7 +23,14 @@ import {
   Ticket,
 } from '../messages.ts';
 import { kdcOption, keyUsage, msgType, nameType, paType, ticketFlag } from '../numbers.ts';
-import { formatPrincipal, isKrbtgt, type Principal, sameName, samePrincipal } from '../principal.ts';
+import {
+  anonymousPrincipal,
+  formatPrincipal,
+  isKrbtgt,
+  type Principal,
+  sameName,
+  samePrincipal,
+} from '../principal.ts';
 import { type ExchangeContext, hasFlag, kdcNow, MAX_TIME_OFFSET } from './context.ts';
 import { printable } from './errors.ts';
 
@@ -33,6 +40,8 @@ export interface ReplyUnderCheck {
   readonly body: KdcReqBody;
   /** The client asked for (AS), or the client of the ticket presented (TGS), or whom that one stands in for (S4U). */
   readonly client: Principal;
+  /** True where nobody in particular asked (RFC 8062): the reply is to be nobody's. */
+  readonly anonymous?: boolean | undefined;
   /** True where a TGS may name the client by another name: it found the account by the one given (S4U2Self). */
   readonly mayRename?: boolean | undefined;
   readonly rep: KdcRep;
@@ -57,8 +66,11 @@ export function verifyReply(context: ExchangeContext, reply: ReplyUnderCheck): C
   // "verifies that the cname and crealm in the response match those it requested"; RFC 6806 6 lets the name change
   // when canonicalisation or an enterprise name was asked for. A TGS never changes the client of the ticket presented.
   const client = fromPrincipalName(rep.cname, rep.crealm);
+  // Nobody in particular is named by a name of no realm, in the ticket as well (RFC 8062 section 3).
+  const nobody = reply.anonymous && samePrincipal(client, anonymousPrincipal());
+  if (reply.anonymous && (!nobody || !hasFlag(part.flags, ticketFlag.ANONYMOUS))) reject('it is not anonymous');
   const mayRename =
-    reply.mayRename || (kind === 'AS' && (canonicalize || reply.client.nameType === nameType.ENTERPRISE));
+    nobody || reply.mayRename || (kind === 'AS' && (canonicalize || reply.client.nameType === nameType.ENTERPRISE));
   if (!mayRename && !samePrincipal(client, reply.client)) {
     reject(`it is for ${named(client)}, not ${named(reply.client)}`);
   }
@@ -71,7 +83,7 @@ export function verifyReply(context: ExchangeContext, reply: ReplyUnderCheck): C
   }
   // The reply names the client in the clear only, and with canonicalisation any name of the realm may come back (a UPN
   // becomes the sAMAccountName). Its realm at least is that of the sealed part, since a KDC logs on its own clients only.
-  if (kind === 'AS' && client.realm.toLowerCase() !== server.realm.toLowerCase()) {
+  if (kind === 'AS' && !nobody && client.realm.toLowerCase() !== server.realm.toLowerCase()) {
     reject(`it names a client of ${printable(client.realm)} in a ticket of ${printable(server.realm)}`);
   }
   const asked = fromPrincipalName(body.sname ?? { nameType: 0, nameString: [] }, body.realm);

@@ -1,0 +1,102 @@
+/** Which certificates are a KDC's. All are made by openssl. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { type KdcCertificateRules, verifyKdcCertificate } from '../../../src/krb5/pkinit/kdc-certificate.ts';
+import { type Issued, type IssueOptions, kerberosName, nameSections, needsOpenssl, Pki } from '../../support/pki.ts';
+
+const REALM = 'KDC.TEST';
+const FOR_KDC = 'extendedKeyUsage=1.3.6.1.5.2.3.5';
+const DAY = 86_400_000;
+
+describe("a KDC's certificate", { skip: needsOpenssl }, () => {
+  let pki: Pki;
+  let authority: Issued;
+  before(async () => {
+    pki = await Pki.open();
+    authority = await pki.authority();
+  });
+  after(() => pki?.close());
+
+  interface Case extends Partial<KdcCertificateRules> {
+    readonly kdc?: Partial<IssueOptions>;
+    readonly by?: Issued;
+    readonly others?: readonly Issued[];
+    readonly at?: number;
+  }
+  async function check({ kdc, by = authority, others = [], at, ...rules }: Case): Promise<void> {
+    const { certificate } = await pki.kdc(REALM, by, kdc);
+    const known = { anchors: [authority.certificate], ...rules };
+    const rest = others.map((o) => o.certificate);
+    verifyKdcCertificate(certificate, rest, known, REALM, at ?? Date.now());
+  }
+  const refused = async (what: Case, message: RegExp): Promise<void> =>
+    assert.rejects(check(what), { code: 'REPLY_REJECTED', message });
+  const intermediate = (name: string, more: Partial<IssueOptions> = {}) =>
+    pki.authority(name, { by: authority, ...more });
+
+  test('is good with the name of the ticket-granting service and a KDC’s purpose', () => check({}));
+  test('is good without purposes, if it has that name', () => check({ kdc: { extensions: [kerberosName] } }));
+  test('is good by a curve as well', () => check({ kdc: { algorithm: 'ec' } }));
+  test('may itself be what is trusted', async () => {
+    const own = await pki.kdc(REALM, authority, { name: 'pinned' });
+    verifyKdcCertificate(own.certificate, [], { anchors: [own.certificate] }, REALM, Date.now());
+  });
+  test('may come by way of another authority, which came along', async () => {
+    const middle = await intermediate('middle');
+    await check({ by: middle, others: [middle] });
+    await refused({ by: middle }, /does not lead to a certificate that is trusted/);
+  });
+
+  test('of another authority is refused, whatever that calls itself', async () => {
+    const stranger = await pki.authority('authority');
+    await refused({ by: stranger }, /does not lead/);
+    await refused({ by: stranger, others: [stranger] }, /does not lead/);
+  });
+  test('that has expired, or is of a time to come, is refused', async () => {
+    await refused({ at: Date.now() + 3 * DAY }, /expired/);
+    await refused({ at: Date.now() - 3 * DAY }, /not yet valid/);
+  });
+  test('issued by what is no authority is refused', async () => {
+    const user = await pki.user(REALM, 'user', authority);
+    await refused({ by: user, others: [user] }, /no authority|does not lead/);
+    const plain = await pki.issue({ name: 'plain', by: authority, extensions: ['basicConstraints=CA:FALSE'] });
+    await refused({ by: plain, others: [plain] }, /no authority|does not lead/);
+  });
+  test('below an authority that may have none below it is refused', async () => {
+    const constraints = ['basicConstraints=critical,CA:TRUE,pathlen:0', 'keyUsage=critical,keyCertSign'];
+    const last = await intermediate('last', { extensions: constraints });
+    await check({ by: last, others: [last] });
+    const below = await pki.authority('below', { by: last });
+    await refused({ by: below, others: [below, last] }, /may not have others below/);
+  });
+  test('of an authority with bounds that are not understood is refused', async () => {
+    const bounds = ['basicConstraints=critical,CA:TRUE', 'nameConstraints=critical,permitted;DNS:kdc.test'];
+    const bounded = await intermediate('bounded', { extensions: bounds });
+    await refused({ by: bounded, others: [bounded] }, /critical extension .*2\.5\.29\.30/);
+  });
+
+  test('of another realm is refused', () =>
+    refused(
+      { kdc: { sections: nameSections('OTHER.TEST', 2, 'krbtgt', 'OTHER.TEST') } },
+      /names neither krbtgt\/KDC.TEST/,
+    ));
+  test('of a user of the realm is refused', () =>
+    refused({ kdc: { sections: nameSections(REALM, 1, 'krbtgt') } }, /names neither/));
+  test('without names is refused', () => refused({ kdc: { extensions: [FOR_KDC] } }, /names neither/));
+  test('for another purpose is refused, in spite of its name', () =>
+    refused({ kdc: { extensions: ['extendedKeyUsage=1.3.6.1.5.2.3.4', kerberosName] } }, /not for a KDC/));
+
+  const host = (name: string, purpose = FOR_KDC) => ({ extensions: [purpose, `subjectAltName=DNS:${name}`] });
+  test('may name its host instead, where that is known', async () => {
+    await refused({ kdc: host('dc1.kdc.test') }, /names neither/);
+    await check({ kdc: host('DC1.kdc.test'), kdcHostnames: ['dc1.kdc.test'] });
+  });
+  test('may name the domain instead, as those of Active Directory do', () => check({ kdc: host('kdc.test') }));
+  test('of a host for another purpose is refused, unless that is agreed', async () => {
+    const kdc = host('kdc.test', 'extendedKeyUsage=serverAuth');
+    await refused({ kdc }, /not for a KDC/);
+    await check({ kdc, ekuChecking: 'kpServerAuth' });
+    await check({ kdc, ekuChecking: 'none' });
+    await refused({ kdc: { extensions: ['subjectAltName=DNS:kdc.test'] } }, /not for a KDC/);
+  });
+});
