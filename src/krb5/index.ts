@@ -36,6 +36,7 @@ export {
   verifyChecksumByType,
 } from './crypto/index.ts';
 export { cacheContent, tgtOf, ticketsOf, wipeCache } from './environment/cached.ts';
+export { anonymousProof, type CertificateOptions, certificateProof } from './environment/certificate.ts';
 export {
   cachesOf,
   DEFAULT_KEYTAB,
@@ -126,8 +127,12 @@ export {
   type UpnDnsInfo,
   verifyPac,
 } from './pac/index.ts';
+export type { KdcCertificateRules } from './pkinit/kdc-certificate.ts';
+export { type PkinitOptions, PkinitSecret } from './pkinit/secret.ts';
+export type { Signer } from './pkinit/signed-data.ts';
 export {
   activeDirectorySalt,
+  anonymousPrincipal,
   defaultSalt,
   enterprisePrincipal,
   formatPrincipal,
@@ -138,4 +143,4 @@ export {
   samePrincipal,
   servicePrincipal,
 } from './principal.ts';
-export { type KeyHint, KeySecret, PasswordSecret, type Secret } from './secret.ts';
+export { type KeyHint, KeySecret, PasswordSecret, type PublicKeyProof, type Secret } from './secret.ts';

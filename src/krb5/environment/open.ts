@@ -18,7 +18,7 @@ import {
 } from './environment.ts';
 import { keytabProof, type Proof, passwordProof } from './proof.ts';
 
-/** Who the client is, and by what; at most one of `password`, `keytab`, `cache` and `tickets`. */
+/** Who the client is, and by what; at most one of `password`, `keytab`, `cache`, `tickets` and `proof`. */
 export interface OpenClientOptions
   extends Partial<Omit<KrbClientOptions, 'client' | 'secret' | 'tickets' | 'config' | 'reload' | 'closed'>> {
   /**
@@ -38,6 +38,8 @@ export interface OpenClientOptions
   readonly cache?: string | true;
   /** Tickets at hand, such as those that a client delegated; the new client takes them over. */
   readonly tickets?: readonly Credentials[];
+  /** Who and by what in one, such as `certificateProof` and `anonymousProof` make; the client takes it over. */
+  readonly proof?: Proof;
   /** Shared with other clients, and closed by the caller; one of its own unless told otherwise. */
   readonly environment?: Environment;
 }
@@ -49,9 +51,9 @@ export interface OpenClientOptions
  * @throws AdError INVALID_ARGUMENT, FILE, NOT_FOUND, ETYPE; MalformedError for a keytab or cache that is none
  */
 export async function openClient(options: OpenClientOptions = {}): Promise<KrbClient> {
-  const { principal, password, keytab, cache, tickets, environment: shared, ...clientOptions } = options;
-  if ([password, keytab, cache, tickets].filter((source) => source !== undefined).length > 1)
-    throw new AdError('INVALID_ARGUMENT', 'password, keytab, cache and tickets exclude each other');
+  const { principal, password, keytab, cache, tickets, proof, environment: shared, ...clientOptions } = options;
+  if ([password, keytab, cache, tickets, proof].filter((source) => source !== undefined).length > 1)
+    throw new AdError('INVALID_ARGUMENT', 'password, keytab, cache, tickets and proof exclude each other');
   const environment = shared ?? (await loadEnvironment());
   const { config, env, transport, clock } = environment;
   const who = typeof principal === 'string' ? parsePrincipal(principal, config.defaultRealm) : principal;
@@ -77,6 +79,7 @@ export async function openClient(options: OpenClientOptions = {}): Promise<KrbCl
     if (keytab !== undefined)
       return open(await keytabProof(keytabPath(keytab === true ? undefined : keytab, config, env), who, permitted));
     if (tickets !== undefined) return open(byTickets(tickets));
+    if (proof !== undefined) return open(proof);
     try {
       return open(await byCache(environment, cache === true ? undefined : cache, who));
     } catch (e) {

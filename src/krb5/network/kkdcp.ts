@@ -9,7 +9,7 @@ import { connect as tlsConnect } from 'node:tls';
 import { field, fromDer, type Infer, int32, kerberosString, octets, optional, sequence, toDer } from '../../asn1.ts';
 import { deferred } from '../../async.ts';
 import { AdError, abortError, isAdError, messageOf } from '../../errors.ts';
-import { readAnchors } from './anchors.ts';
+import { readAnchors } from '../files/anchors.ts';
 import { proxyFor } from './http-proxy.ts';
 import { lookupWith, type Resolver } from './resolver.ts';
 import { type KdcServer, serverName } from './servers.ts';
@@ -134,7 +134,7 @@ export class KdcProxies {
 
   async #newAgent(server: KdcServer, anchors: readonly string[]): Promise<Agent> {
     const { resolver, env, keepAlive } = this.#options;
-    const ca = anchors.length > 0 ? await readAnchors(anchors, env) : undefined;
+    const ca = anchors.length > 0 ? await readAnchors(anchors, env, 'http_anchors') : undefined;
     // Verified whatever NODE_TLS_REJECT_UNAUTHORIZED says.
     const tls = { ca, rejectUnauthorized: true, minVersion: 'TLSv1.2', ALPNProtocols: ['http/1.1'] } as const;
     const agent = new Agent({ keepAlive: true, timeout: keepAlive, lookup: lookupWith(resolver), ...tls });

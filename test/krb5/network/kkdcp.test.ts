@@ -14,7 +14,7 @@ import { utf8 } from '../../../src/bytes.ts';
 import { KrbClient } from '../../../src/krb5/client.ts';
 import { parseKrb5Conf } from '../../../src/krb5/config.ts';
 import { DEFAULT_ETYPES } from '../../../src/krb5/crypto/index.ts';
-import { readAnchors } from '../../../src/krb5/network/anchors.ts';
+import { readAnchors } from '../../../src/krb5/files/anchors.ts';
 import { proxyFor } from '../../../src/krb5/network/http-proxy.ts';
 import { KdcProxies, KdcProxyMessage } from '../../../src/krb5/network/kkdcp.ts';
 import { Locator } from '../../../src/krb5/network/locate.ts';
@@ -274,7 +274,7 @@ describe('HTTPS_PROXY and NO_PROXY', () => {
 describe('http_anchors', { skip: needsOpenssl }, () => {
   test('are files, directories and variables that name them', async () => {
     const all = [`FILE:${web.ca}`, `DIR:${directory}`, 'ENV:CA'];
-    const found = await readAnchors(all, { CA: `FILE:${web.ca}` });
+    const found = await readAnchors(all, { CA: `FILE:${web.ca}` }, 'http_anchors');
     assert.ok(found.length >= 3 && found.every((text) => text.includes('BEGIN CERTIFICATE')));
   });
   const bad: Record<string, [anchor: string, code: string]> = {
@@ -287,7 +287,10 @@ describe('http_anchors', { skip: needsOpenssl }, () => {
   };
   for (const [what, [anchor, code]] of Object.entries(bad)) {
     test(`${what} are refused`, async () => {
-      await assert.rejects(readAnchors([anchor], { LOOP: 'ENV:LOOP' }), { code, message: /http_anchors/ });
+      await assert.rejects(readAnchors([anchor], { LOOP: 'ENV:LOOP' }, 'http_anchors'), {
+        code,
+        message: /http_anchors/,
+      });
     });
   }
 });
