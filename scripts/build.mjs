@@ -65,7 +65,7 @@ async function asText(entryPoint) {
  */
 const lateParts = {
   'src/cli/tools.ts': {
-    exports: ['doctor', 'gmsa', 'kdestroy', 'keytab', 'kinit', 'klist', 'kpasswd', 'krun', 'kswitch', 'kvno'],
+    exports: ['doctorOf', 'gmsa', 'kdestroy', 'keytab', 'kinit', 'klist', 'kpasswd', 'krun', 'kswitch', 'kvno'],
     packed: false,
   },
   'src/daemon/tickets/assemble.ts': { exports: ['createEngine'], packed: false },

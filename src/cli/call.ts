@@ -2,16 +2,11 @@
 import { type Client, createClient } from '../client/index.ts';
 import { type ParsedFlags, UsageError } from '../flags.ts';
 import { type FlagTable, text } from './command.ts';
+import { socketFlag, socketPath } from './socket.ts';
 import type { Terminal } from './terminal.ts';
 
 export const callFlags: FlagTable = {
-  socket: {
-    type: 'string',
-    short: 's',
-    value: 'PATH',
-    completes: 'file',
-    help: 'socket of the daemon [CREDENTIALS_FETCHER_HOST,\nCF_UNIX_DOMAIN_SOCKET_DIR/credentials_fetcher.sock,\n/var/credentials-fetcher/socket/credentials_fetcher.sock]',
-  },
+  ...socketFlag,
   timeout: { type: 'string', value: 'SECONDS', help: 'time for the call [20]' },
   json: { type: 'boolean', help: 'machine-readable output' },
 };
@@ -35,22 +30,16 @@ export async function callDaemon<T extends object>(
   call: (client: Client) => Promise<T>,
   print: (result: T) => string,
 ): Promise<void> {
-  const client = createClient({ address: `unix:${socketPath(parsed, terminal)}`, timeoutMs: timeoutMs(parsed) });
+  const client = createClient({
+    address: `unix:${socketPath(text(parsed, 'socket'), terminal.env)}`,
+    timeoutMs: timeoutMs(parsed),
+  });
   try {
     const result = await call(client);
     terminal.out(parsed.flags.json ? `${JSON.stringify(result)}\n` : print(result));
   } finally {
     client.close();
   }
-}
-
-function socketPath(parsed: ParsedFlags, terminal: Terminal): string {
-  const host = terminal.env.CREDENTIALS_FETCHER_HOST || undefined;
-  const given = (text(parsed, 'socket') ?? host)?.replace(/^unix:(\/\/)?/, '');
-  const directory = terminal.env.CF_UNIX_DOMAIN_SOCKET_DIR || '/var/credentials-fetcher/socket';
-  const path = given ?? `${directory}/credentials_fetcher.sock`;
-  if (!path.startsWith('/')) throw new UsageError(`--socket must be an absolute path, not ${JSON.stringify(path)}`);
-  return path;
 }
 
 function timeoutMs(parsed: ParsedFlags): number {

@@ -1,3 +1,4 @@
+import { createClient } from '../client/index.ts';
 import { callDaemon, callFlags } from './call.ts';
 import type { Command } from './command.ts';
 
@@ -15,3 +16,13 @@ export const health: Command = {
     );
   },
 };
+
+/** The daemon's own word on its health, for the doctor. @throws ClientError */
+export async function askHealth(path: string, timeoutMs: number): Promise<string> {
+  const client = createClient({ address: `unix:${path}`, timeoutMs });
+  try {
+    return (await client.health()).status;
+  } finally {
+    client.close();
+  }
+}

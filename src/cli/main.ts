@@ -24,7 +24,9 @@ export const commands: Readonly<Record<string, Loader>> = {
   keytab: async () => (await tools()).keytab,
   krun: async () => (await tools()).krun,
   gmsa: async () => (await tools()).gmsa,
-  doctor: async () => (await tools()).doctor,
+  // gRPC stays out of the tools: the one that asks the daemon is handed in.
+  doctor: async () =>
+    (await tools()).doctorOf(async (path, timeoutMs) => (await import('./health.ts')).askHealth(path, timeoutMs)),
   completion: async () => (await import('./completion.ts')).completionOf(allCommands),
 };
 

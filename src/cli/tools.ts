@@ -1,6 +1,6 @@
 /** The commands that speak Kerberos themselves: one part of the built program, compiled when one of them is called. */
 
-export { doctor } from './doctor/doctor.ts';
+export { doctorOf } from './doctor/doctor.ts';
 export { gmsa } from './kerberos/gmsa.ts';
 export { kdestroy } from './kerberos/kdestroy.ts';
 export { keytab } from './kerberos/keytab.ts';

@@ -134,16 +134,62 @@ describe('the commands', { skip: status.available ? false : status.reason }, () 
     const report = JSON.parse(
       await done(['doctor', ...asReader(), '--gmsa', gmsa.name, '--json'], { KRB5_KTNAME: join(work, 'none') }),
     );
-    const marks = report.checks.flatMap((c: { findings: { mark: string }[] }) => c.findings.map((f) => f.mark));
+    type Checked = { id: string; findings: { mark: string; text: string }[] };
+    const checked: Checked[] = report.checks;
     assert.equal(report.healthy, true, JSON.stringify(report));
-    assert.ok(!marks.includes('warn'), JSON.stringify(report));
+    const warned = checked.filter((c) => c.findings.some((f) => f.mark === 'warn')).map((c) => c.id);
+    assert.deepEqual(warned, ['daemon'], JSON.stringify(report)); // there is none in the lab
+    const said = checked.flatMap((c) => c.findings.map((f) => `${c.id}: ${f.text}`)).join('\n');
+    assert.match(
+      said,
+      /^site: this host is in site Default-First-Site-Name, and dc1\.lab\.example, .* is the closest$/m,
+    );
+    assert.match(said, /^ports: changes of passwords are taken on dc1\.lab\.example:464$/m);
+    assert.match(said, /^gmsa: WebApp01\$ supports AES/m);
   });
 
   test('doctor sees a gMSA that may not be read, and one that is not there', async () => {
     const { code, stdout } = await cli(['doctor', ...asReader(), '--gmsa', `${lab.otherApp.name},Nonesuch`]);
     assert.equal(code, 1);
-    assert.match(stdout, /^✗ gMSA .*PrincipalsAllowedToRetrieveManagedPassword/m);
-    assert.match(stdout, /^✗ gMSA .*no gMSA Nonesuch\$/m);
+    assert.match(
+      stdout,
+      /^✗ gMSA .*PrincipalsAllowedToRetrieveManagedPassword.*group-msa-membership add --name=OtherApp/m,
+    );
+    assert.match(stdout, /^✗ gMSA .*no gMSA Nonesuch\$.*New-ADServiceAccount Nonesuch/m);
+  });
+
+  test('doctor warns of a gMSA whose services may get RC4', async () => {
+    const argv = ['doctor', ...asReader(), '--gmsa', 'LegacyApp'];
+    assert.match(
+      await done(argv, { KRB5_KTNAME: join(work, 'none') }),
+      /^! gMSA .*RC4 — .*-KerberosEncryptionType AES/m,
+    );
+  });
+
+  test("doctor's advice makes a gMSA that is not there, and lets the reader read it", async () => {
+    const { administrator, dc } = lab;
+    const name = `Doc${process.pid}`;
+    const samba = (args: string) =>
+      must('samba-tool', [
+        ...args.split(' '),
+        '-H',
+        `ldap://${dc}`,
+        `-U${administrator.name}%${administrator.password}`,
+      ]);
+    const advised = async (command: RegExp): Promise<string> => {
+      const { stdout } = await cli(['doctor', ...asReader(), '--gmsa', name]);
+      return command.exec(stdout)?.[1] ?? assert.fail(stdout);
+    };
+    const create = await advised(/samba-tool (service-account create .*)$/m);
+    await samba(create.replace('HOST', `${name.toLowerCase()}.${lab.domain}`));
+    try {
+      // Samba makes it disabled.
+      await samba((await advised(/samba-tool (user enable .*)$/m)).replaceAll("'", ''));
+      await samba(await advised(/samba-tool (service-account group-msa-membership add .*?);/));
+      await done(['doctor', ...asReader(), '--gmsa', name], { KRB5_KTNAME: join(work, 'none') });
+    } finally {
+      await samba(`service-account delete --name=${name}`);
+    }
   });
 
   test('doctor sees a clock that is off', { skip: faketime ? false : 'needs faketime' }, async () => {

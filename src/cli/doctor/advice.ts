@@ -1,9 +1,13 @@
 /** What to do about an error, by its code. */
-import type { AdError, ErrorCode } from '../../errors.ts';
+import { type ErrorCode, isAdError } from '../../errors.ts';
 
-const advice: Partial<Record<ErrorCode, string>> = {
+/** In place of the general advice, where a check knows better. */
+export type Advice = Partial<Readonly<Record<ErrorCode, string>>>;
+
+const advice: Readonly<Record<ErrorCode, string>> = {
   UNREACHABLE: 'check DNS, routes and firewalls between this host and the server',
   TIMEOUT: 'the server is there but slow or hung: look at it, or remove it from DNS until it is well',
+  ABORTED: 'run it again',
   CLOCK_SKEW: "set this host's clock (chrony, ntpd, systemd-timesyncd)",
   WRONG_PASSWORD: 'set the password or keytab anew; after a password change a keytab has old keys',
   UNKNOWN_PRINCIPAL: 'check the spelling of the account and its realm',
@@ -21,6 +25,15 @@ const advice: Partial<Record<ErrorCode, string>> = {
   INVALID_ARGUMENT: 'mend the setting',
   MALFORMED: 'the file or answer is damaged: make it anew, or look at what answers there',
   REPLY_REJECTED: 'what answers there is not a KDC of this realm, or something changes messages on the way',
+  INTEGRITY: 'the keys of both sides differ: set the password or keytab anew, and let the controllers replicate',
+  KDC_ERROR: 'look at the event log of the domain controller (System, Kerberos-Key-Distribution-Center)',
+  LDAP: 'look at the event log of the domain controller (Directory Service), or ask another with --server',
 };
 
-export const adviceFor = (e: AdError): string => advice[e.code] ?? 'see docs/errors.md for this code';
+/** For an error of any kind: what the check advises, else what is advised in general. */
+export function adviceFor(e: unknown, special: Advice = {}): string {
+  if (isAdError(e)) return special[e.code] ?? advice[e.code];
+  // An error of the operating system, such as EACCES.
+  if (typeof (e as NodeJS.ErrnoException).syscall === 'string') return advice.FILE;
+  return 'report this as a fault of the program';
+}

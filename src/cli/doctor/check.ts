@@ -7,6 +7,7 @@ import type { KdcServer } from '../../krb5/network/servers.ts';
 import type { SealedConnection } from '../../ldap/client.ts';
 import type { Session } from '../kerberos/session.ts';
 import type { Terminal } from '../terminal.ts';
+import type { Advice } from './advice.ts';
 
 export type Mark = 'ok' | 'warn' | 'fail' | 'skip';
 
@@ -22,6 +23,9 @@ export const warn = (text: string, todo: string): Finding => ({ mark: 'warn', te
 export const fail = (text: string, todo: string): Finding => ({ mark: 'fail', text, todo });
 export const skip = (text: string): Finding => ({ mark: 'skip', text });
 
+/** Asks the daemon at the path of a socket whether it is well; its answer. @throws ClientError */
+export type AskDaemon = (path: string, timeoutMs: number) => Promise<string>;
+
 /** What the checks know; each adds what it found. */
 export interface Patient {
   readonly session: Session;
@@ -31,9 +35,14 @@ export interface Patient {
   readonly realm: string;
   /** gMSAs to look at. */
   readonly gmsas: readonly string[];
+  readonly askDaemon: AskDaemon;
+  /** Why krb5.conf could not be used; the session is then one of an empty one. */
+  readonly configProblem?: unknown;
+  /** Who reads, made before the first check since it may ask for a password; or why there is nobody. */
+  readonly client?: KrbClient;
+  readonly clientProblem?: unknown;
   kdcs: readonly KdcServer[];
   controllers: readonly Endpoint[];
-  client?: KrbClient;
   tgt?: Credentials;
   connection?: SealedConnection;
 }
@@ -45,5 +54,7 @@ export interface Check {
   /** Checks without whose success this one makes no sense. */
   readonly needs: readonly string[];
   readonly seconds: number;
+  /** What to do about errors, where that is not what is to be done about them in general. */
+  readonly advice?: Advice;
   run(patient: Patient, signal: AbortSignal): Promise<readonly Finding[]>;
 }

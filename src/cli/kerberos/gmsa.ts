@@ -31,7 +31,7 @@ or keytab, or whoever the ticket cache is of.`,
   async run(parsed, terminal) {
     const name = parsed.positionals[0];
     if (name === undefined) throw new UsageError('the name of a gMSA is required');
-    await withSession(terminal, async (session) => {
+    const show = async (session: Session): Promise<void> => {
       const domain = domainOf(parsed, session);
       const realm = realmOf(domain, session);
       const client = await readerClient(session, parsed, terminal, realm);
@@ -46,7 +46,8 @@ or keytab, or whoever the ticket cache is of.`,
       } finally {
         client.close();
       }
-    });
+    };
+    await withSession(terminal, show, { sites: true });
   },
 };
 

@@ -17,7 +17,7 @@ import { type Command, text } from '../command.ts';
 import type { Terminal } from '../terminal.ts';
 import { readerFlags } from './directory.ts';
 import { keepFresh } from './fresh-cache.ts';
-import { duration, kdcOffset, withSession } from './session.ts';
+import { duration, kdcOffset, type Session, withSession } from './session.ts';
 import { type TicketSource, ticketSource } from './ticket-source.ts';
 
 export const krun: Command = {
@@ -53,7 +53,7 @@ removed.`,
     const [program, ...args] = parsed.positionals;
     if (program === undefined) throw new UsageError('the command to run is required');
     const target = await cacheFile(parsed);
-    return withSession(terminal, async (session) => {
+    const work = async (session: Session): Promise<number> => {
       const source = await ticketSource(session, parsed, terminal, duration(parsed, 'lifetime'));
       const say = (line: string): void => terminal.err(`krun: ${line}\n`);
       try {
@@ -76,7 +76,8 @@ removed.`,
       } finally {
         source.close();
       }
-    });
+    };
+    return withSession(terminal, work, { sites: parsed.flags.gmsa !== undefined });
   },
 };
 

@@ -16,7 +16,9 @@ import { type Proof, passwordProof as proofOf } from '../../krb5/environment/pro
 import { type ContextOptions, type ExchangeContext, exchangeContext } from '../../krb5/exchanges/context.ts';
 import { type CacheCollection, openCaches } from '../../krb5/files/ccache-collection.ts';
 import type { CacheName } from '../../krb5/files/ccache-name.ts';
+import { DnsResolver } from '../../krb5/network/resolver.ts';
 import { enterprisePrincipal, formatPrincipal, type Principal, parsePrincipal } from '../../krb5/principal.ts';
+import { Sites } from '../../ldap/sites.ts';
 import { text } from '../command.ts';
 import { readPassword, type Terminal } from '../terminal.ts';
 
@@ -34,14 +36,32 @@ export { keytabProof, type Proof } from '../../krb5/environment/proof.ts';
 
 export type Session = Environment;
 
+/** How commands that speak LDAP find servers. */
+export interface SessionOptions {
+  /** Servers of this host's Active Directory site go first; a datagram to a domain controller asks for the site. */
+  readonly sites?: boolean;
+  /** In place of the files of krb5.conf. */
+  readonly config?: Krb5Config;
+}
+
 /** @throws AdError INVALID_ARGUMENT or FILE when krb5.conf cannot be used */
-export function openSession(terminal: Terminal): Promise<Session> {
-  return loadEnvironment({ env: terminal.env });
+export function openSession(terminal: Terminal, options: SessionOptions = {}): Promise<Session> {
+  const resolver = new DnsResolver();
+  return loadEnvironment({
+    env: terminal.env,
+    resolver,
+    ...(options.config && { config: options.config }),
+    ...(options.sites && { siteOf: new Sites({ resolver, clock: Date.now }).siteOf }),
+  });
 }
 
 /** Runs work with a session that is closed in the end. */
-export async function withSession<T>(terminal: Terminal, work: (session: Session) => Promise<T>): Promise<T> {
-  const session = await openSession(terminal);
+export async function withSession<T>(
+  terminal: Terminal,
+  work: (session: Session) => Promise<T>,
+  options: SessionOptions = {},
+): Promise<T> {
+  const session = await openSession(terminal, options);
   try {
     return await work(session);
   } finally {

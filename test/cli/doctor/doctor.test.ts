@@ -12,6 +12,9 @@ interface Report {
   checks: { id: string; findings: { mark: string; text: string; todo?: string }[] }[];
 }
 
+/** Of this host rather than of the domain, whose only controller takes no pings. */
+const LOCAL = ['site', 'ccache', 'keytab', 'leases', 'daemon'];
+
 describe('doctor', () => {
   let world: Harness;
   let flags: string[];
@@ -37,7 +40,7 @@ describe('doctor', () => {
     const report = await examine([...flags, '--gmsa', 'WebApp01']);
     assert.deepEqual(broken(report), [], JSON.stringify(report.checks));
     assert.deepEqual([report.code, report.healthy], [0, true]);
-    const marks = report.checks.slice(0, 10).flatMap((c) => c.findings.map((f) => f.mark));
+    const marks = report.checks.filter((c) => !LOCAL.includes(c.id)).flatMap((c) => c.findings.map((f) => f.mark));
     assert.deepEqual([...new Set(marks)], ['ok'], JSON.stringify(report.checks));
   });
 
@@ -45,7 +48,10 @@ describe('doctor', () => {
     const { code, out } = await cli(['doctor', ...flags, '--gmsa', 'WebApp01,Other02'], { env: world.env });
     assert.equal(code, 1);
     assert.match(out, /^✓ Configuration {2}realm /m);
-    assert.match(out, /^✗ gMSA {11}.* does not let this identity read .* — add the reader, or a group/m);
+    assert.match(
+      out,
+      /^✗ gMSA {11}.* does not let this identity read .* — Set-ADServiceAccount Other02 .*PrincipalsAllowedToRetrieve/m,
+    );
     assert.match(out, /^✓ gMSA {11}the managed password of WebApp01\$ can be read/m);
   });
 

@@ -1,10 +1,12 @@
+import { PresenceFilter } from 'ldapts';
 import { wipe } from '../../../bytes.ts';
 import { AdError, isAdError } from '../../../errors.ts';
 import { type ManagedAccount, readManagedAccounts } from '../../../gmsa/account.ts';
 import { loginManagedAccount } from '../../../gmsa/login.ts';
 import { etypeName, findProfile } from '../../../krb5/crypto/index.ts';
 import { askKeyRecipes } from '../../../krb5/exchanges/salt.ts';
-import { activeDirectorySalt, formatPrincipal, principal } from '../../../krb5/principal.ts';
+import { activeDirectorySalt, formatPrincipal, type Principal, principal } from '../../../krb5/principal.ts';
+import type { SealedConnection } from '../../../ldap/client.ts';
 import { openDirectory } from '../../kerberos/directory.ts';
 import { sessionContext } from '../../kerberos/session.ts';
 import { adviceFor } from '../advice.ts';
@@ -30,13 +32,14 @@ export const managedPasswords: Check = {
   needs: ['ldap'],
   seconds: 15,
   async run(patient, signal) {
-    const { connection, domain, gmsas } = patient;
+    const { connection, domain, gmsas, tgt } = patient;
     if (gmsas.length === 0) return [skip('no gMSA was named: add --gmsa NAME')];
     const accounts = await readManagedAccounts(connection!, domain, gmsas, signal);
-    const findings = accounts.map(async (account): Promise<Finding[]> => {
-      if (account instanceof AdError) return [fail(account.message, adviceFor(account))];
+    const findings = accounts.map(async (account, i): Promise<Finding[]> => {
+      if (account instanceof AdError) return [fail(account.message, remedy(account, gmsas[i]!, tgt!.client))];
       try {
-        return [readable(account), ...(await logon(patient, account, signal))];
+        const types = await accountTypes(connection!, account, signal);
+        return [readable(account), ...(await logon(patient, account, signal)), ...types];
       } finally {
         const { current, previous } = account.password;
         wipe(current, ...(previous ? [previous] : []));
@@ -45,6 +48,49 @@ export const managedPasswords: Check = {
     return (await Promise.all(findings)).flat();
   },
 };
+
+/** Commands to copy: PowerShell's, and Samba's. */
+function remedy(e: AdError, gmsa: string, reader: Principal): string {
+  const [name, who] = [gmsa.replace(/\$$/, ''), reader.components[0]];
+  const powershell = `ServiceAccount ${name} -PrincipalsAllowedToRetrieveManagedPassword`;
+  const samba = 'samba-tool service-account';
+  return adviceFor(e, {
+    NOT_ALLOWED:
+      `Set-AD${powershell} (those there are, and ${who}), or ${samba} group-msa-membership add --name=${name} ` +
+      `--principal=${who}; a group that the reader has joined counts with its next ticket`,
+    NO_SUCH_ACCOUNT:
+      `check the name (Get-ADServiceAccount) and the domain, or make it: New-AD${powershell} ${who} -DNSHostName HOST, ` +
+      `or ${samba} create --name=${name} --dns-host-name=HOST`,
+    ACCOUNT_DISABLED: `Enable-ADAccount '${name}$', or samba-tool user enable '${name}$'`,
+  });
+}
+
+/** msDS-SupportedEncryptionTypes, MS-KILE 2.2.7. */
+const AES_TYPES = 0x18;
+
+/** Which types the account says it supports: by these the KDC chooses how tickets for its services are encrypted. */
+async function accountTypes(
+  connection: SealedConnection,
+  { samAccountName, distinguishedName }: ManagedAccount,
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const [entry] = await connection.search({
+    base: distinguishedName,
+    scope: 'base',
+    filter: new PresenceFilter({ attribute: 'objectClass' }),
+    attributes: { 'msDS-SupportedEncryptionTypes': 'text' },
+    signal,
+  });
+  const types = Number(entry?.text.get('msds-supportedencryptiontypes')?.[0] ?? 0);
+  if (types & AES_TYPES) return [ok(`${samAccountName} supports AES (msDS-SupportedEncryptionTypes ${types})`)];
+  const text =
+    types === 0
+      ? `${samAccountName} does not say which encryption it supports, so tickets for it may come with RC4`
+      : `${samAccountName} says it supports no AES (msDS-SupportedEncryptionTypes ${types})`;
+  return [
+    warn(text, `Set-ADServiceAccount ${samAccountName.replace(/\$$/, '')} -KerberosEncryptionType AES128,AES256`),
+  ];
+}
 
 function readable(account: ManagedAccount): Finding {
   const changes = new Date(Date.now() + Number(account.password.queryPasswordInterval / 10_000n));

@@ -1,15 +1,21 @@
+import { messageOf } from '../../../errors.ts';
 import { discoverServers } from '../../../krb5/network/discovery.ts';
 import { endpointName } from '../../../krb5/network/locate.ts';
 import { configuredKdcs, serverName } from '../../../krb5/network/servers.ts';
 import { controllers } from '../../kerberos/directory.ts';
-import { type Check, type Finding, ok } from '../check.ts';
+import { type Check, type Finding, fail, ok, warn } from '../check.ts';
+
+const NO_DNS =
+  "check the domain's name (-d), and that /etc/resolv.conf has DNS servers that know the domain, as its controllers do";
+const DNS_ADVICE = { UNREACHABLE: NO_DNS, TIMEOUT: NO_DNS };
 
 /** Where Kerberos is: krb5.conf, else DNS. */
 export const kdcRecords: Check = {
   id: 'kdc-records',
   title: 'KDCs',
-  needs: [],
+  needs: ['config'],
   seconds: 6,
+  advice: DNS_ADVICE,
   async run(patient) {
     const { session, realm } = patient;
     const configured = configuredKdcs(session.config, realm);
@@ -27,8 +33,9 @@ export const kdcRecords: Check = {
 export const controllerRecords: Check = {
   id: 'controller-records',
   title: 'Controllers',
-  needs: [],
+  needs: ['config'],
   seconds: 6,
+  advice: DNS_ADVICE,
   async run(patient) {
     patient.controllers = await controllers(patient.session, patient.parsed, patient.domain);
     return [
@@ -47,9 +54,12 @@ export const addresses: Check = {
   seconds: 6,
   async run({ session, kdcs, controllers: servers }) {
     const hosts = [...new Set([...kdcs, ...servers].map((server) => server.host))];
-    const found = hosts.map(
-      async (host): Promise<Finding> => ok(`${host} is ${(await session.resolver.addresses(host)).join(', ')}`),
-    );
-    return Promise.all(found);
+    const found = await Promise.allSettled(hosts.map((host) => session.resolver.addresses(host)));
+    const some = found.some((f) => f.status === 'fulfilled');
+    return found.map((f, i): Finding => {
+      if (f.status === 'fulfilled') return ok(`${hosts[i]} is ${f.value.join(', ')}`);
+      const todo = 'add its A or AAAA record, or remove the records that name it';
+      return some ? warn(messageOf(f.reason), todo) : fail(messageOf(f.reason), NO_DNS);
+    });
   },
 };

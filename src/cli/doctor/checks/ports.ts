@@ -1,7 +1,10 @@
 import { connect } from 'node:net';
+import { messageOf } from '../../../errors.ts';
+import { discoverServers } from '../../../krb5/network/discovery.ts';
 import { type Endpoint, endpointName } from '../../../krb5/network/locate.ts';
 import { lookupWith, type Resolver } from '../../../krb5/network/resolver.ts';
-import { type Check, type Finding, fail, ok, warn } from '../check.ts';
+import { configuredKdcs, type KdcServer } from '../../../krb5/network/servers.ts';
+import { type Check, type Finding, fail, ok, type Patient, warn } from '../check.ts';
 
 /** How long a handshake may take before the port counts as filtered, ms. */
 const PATIENCE = 3000;
@@ -13,8 +16,9 @@ export const ports: Check = {
   id: 'ports',
   title: 'Ports',
   needs: [],
-  seconds: 5,
-  async run({ session, kdcs, controllers }, signal) {
+  seconds: 8,
+  async run(patient, signal) {
+    const { session, kdcs, controllers } = patient;
     const findings: Finding[] = [];
     const groups: [string, readonly Endpoint[]][] = [
       ['Kerberos', kdcs.filter((kdc) => kdc.protocol !== 'udp')],
@@ -29,9 +33,32 @@ export const ports: Check = {
       const text = `nothing answers on ${dead.join(', ')} (${what})`;
       findings.push(alive.length > 0 ? warn(text, TODO) : fail(text, TODO));
     }
+    if (findings.length > 0) findings.push(await passwordChanges(patient, signal));
     return findings;
   },
 };
+
+/** Tickets and leases do without: never a failure. */
+async function passwordChanges({ session, realm }: Patient, signal: AbortSignal): Promise<Finding> {
+  const { config, locator, resolver } = session;
+  const idle = 'without it passwords cannot be changed from here; leases do not need it';
+  let servers: readonly KdcServer[];
+  try {
+    servers =
+      configuredKdcs(config, realm, 'kpasswd') ??
+      (await discoverServers(locator, realm, 'kpasswd', { uri: config.dnsUriLookup }));
+  } catch (e) {
+    return warn(
+      `no server for changes of passwords: ${messageOf(e)}`,
+      `add the SRV records, or kpasswd_server; ${idle}`,
+    );
+  }
+  const asked = servers.filter(({ protocol }) => protocol !== 'udp');
+  const open = await Promise.all(asked.map((server) => answers(server, resolver, signal)));
+  const dead = asked.filter((_, i) => !open[i]).map(endpointName);
+  if (dead.length > 0) return warn(`nothing answers on ${dead.join(', ')} (changes of passwords)`, `${TODO}; ${idle}`);
+  return ok(`changes of passwords are taken on ${servers.map(endpointName).join(', ')}`);
+}
 
 function answers(server: Endpoint, resolver: Resolver, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {

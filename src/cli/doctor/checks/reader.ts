@@ -4,7 +4,6 @@ import { etypeName, findProfile } from '../../../krb5/crypto/index.ts';
 import { askEveryRecipe } from '../../../krb5/exchanges/salt.ts';
 import { Ticket } from '../../../krb5/messages.ts';
 import { formatPrincipal } from '../../../krb5/principal.ts';
-import { readerClient } from '../../kerberos/directory.ts';
 import { sessionContext } from '../../kerberos/session.ts';
 import { type Check, type Finding, fail, ok, warn } from '../check.ts';
 
@@ -16,9 +15,12 @@ export const tgt: Check = {
   title: 'Ticket',
   needs: ['kdc-records'],
   seconds: 12,
+  advice: {
+    NOT_FOUND: 'kinit, or name the reader: -p with its password, -t with its keytab',
+    REPLY_REJECTED: 'check the spelling of the realm, in capitals; else what answers there is not one of its KDCs',
+  },
   async run(patient, signal) {
-    const { session, parsed, terminal, realm } = patient;
-    patient.client = await readerClient(session, parsed, terminal, realm);
+    if (!patient.client) throw patient.clientProblem;
     patient.tgt = await patient.client.login(signal);
     const { client, endtime } = patient.tgt;
     return [ok(`${formatPrincipal(client)} has a ticket-granting ticket until ${endtime.toISOString()}`)];
