@@ -208,7 +208,8 @@ async function adjust(
   server: string,
 ): Promise<void> {
   const { client } = options;
-  const asked = { what: `the login of ${formatPrincipal(client)}`, realm: client.realm, server };
+  const by = options.secret.publicKey && ('certificate' as const);
+  const asked = { what: `the login of ${formatPrincipal(client)}`, realm: client.realm, server, by };
   const hint = hintFrom(padata, etypes);
   state.cookie = padata.find((p) => p.padataType === paType.FX_COOKIE);
   if (!trusted && error.errorCode !== krbError.KRB_AP_ERR_SKEW)

@@ -9,8 +9,8 @@ export interface Asked {
   readonly what: string;
   readonly realm: string;
   readonly server: string;
-  /** True where a ticket was presented instead of a password or key. */
-  readonly withTicket?: boolean;
+  /** What was presented instead of a password or key. */
+  readonly by?: 'ticket' | 'certificate' | undefined;
 }
 
 const meaning: Partial<Record<keyof typeof krbError, { code: ErrorCode; advice: string }>> = {
@@ -36,6 +36,14 @@ const meaning: Partial<Record<keyof typeof krbError, { code: ErrorCode; advice: 
     code: 'KDC_ERROR',
     advice: "the service has no key of its own: ask with its user's ticket-granting ticket (user-to-user)",
   },
+  KDC_ERR_CLIENT_NOT_TRUSTED: { code: 'KDC_ERROR', advice: "the KDC does not trust the certificate's authority" },
+  KDC_ERR_CANT_VERIFY_CERTIFICATE: { code: 'KDC_ERROR', advice: "the KDC does not trust the certificate's authority" },
+  KDC_ERR_CLIENT_NAME_MISMATCH: { code: 'KDC_ERROR', advice: 'the certificate is not that of the account' },
+  KDC_ERR_INCONSISTENT_KEY_PURPOSE: { code: 'KDC_ERROR', advice: 'the certificate is not for logons' },
+  KDC_ERR_DH_KEY_PARAMETERS_NOT_ACCEPTED: {
+    code: 'KDC_ERROR',
+    advice: 'the KDC wants more bits: pkinit_dh_min_bits = 4096',
+  },
   KDC_ERR_SVC_UNAVAILABLE: { code: 'UNREACHABLE', advice: 'the KDC cannot serve now' },
 };
 
@@ -49,13 +57,17 @@ const subCodeMeaning: Record<string, ErrorCode> = {
   NO_SUCH_USER: 'UNKNOWN_PRINCIPAL',
 };
 
-/** A ticket that does not open is out of date: the KDC's or the service's key has changed since. */
-const STALE_TICKET = { code: 'KDC_ERROR', advice: 'the ticket is no longer accepted: log on anew' } as const;
+/** What a proof that the KDC did not accept means where it was no password or key. */
+const refusedProof = {
+  // A ticket that does not open is out of date: the KDC's or the service's key has changed since.
+  ticket: { code: 'KDC_ERROR', advice: 'the ticket is no longer accepted: log on anew' },
+  certificate: { code: 'KDC_ERROR', advice: 'the KDC does not take the certificate' },
+} as const;
 
 export function krbErrorToAdError(error: KrbError, asked: Asked): AdError {
   const name = Object.entries(krbError).find(([, code]) => code === error.errorCode)?.[0];
-  const stale = asked.withTicket && error.errorCode === krbError.KRB_AP_ERR_BAD_INTEGRITY;
-  const known = stale ? STALE_TICKET : meaning[name as keyof typeof krbError];
+  const usual = meaning[name as keyof typeof krbError];
+  const known = asked.by && usual?.code === 'WRONG_PASSWORD' ? refusedProof[asked.by] : usual;
   const sub = ntStatusName(error);
   const code = (sub === undefined ? undefined : subCodeMeaning[sub]) ?? known?.code ?? 'KDC_ERROR';
   const advice = known ? `: ${known.advice}` : '';

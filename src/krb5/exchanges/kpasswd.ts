@@ -157,7 +157,7 @@ function refusal(message: Uint8Array, { realm, server }: Asked): AdError {
       return resultError(code, text, `${what} in ${realm}`, server);
     }
   }
-  return krbErrorToAdError(error, { what, realm, server, withTicket: true });
+  return krbErrorToAdError(error, { what, realm, server, by: 'ticket' });
 }
 
 function resultOf(data: Uint8Array): { code: number; text: Uint8Array } {

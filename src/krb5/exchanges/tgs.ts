@@ -81,7 +81,7 @@ export async function tgsExchange(context: ExchangeContext, options: TgsOptions)
     const { error, server } = outcome;
     if (error.errorCode !== krbError.KRB_AP_ERR_SKEW || round > 0) {
       const what = `the request of ${formatPrincipal(options.tgt.client)} for ${formatPrincipal(options.server)}`;
-      throw krbErrorToAdError(error, { what, realm: options.tgt.server.realm, server, withTicket: true });
+      throw krbErrorToAdError(error, { what, realm: options.tgt.server.realm, server, by: 'ticket' });
     }
     trial.timeOffset = believableOffset(trial, error.stime.getTime(), server);
   }

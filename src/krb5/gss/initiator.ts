@@ -151,7 +151,7 @@ export class GssInitiator implements Negotiator {
       what,
       realm: server.realm,
       server: 'service',
-      withTicket: true,
+      by: 'ticket',
     });
   }
 }

@@ -80,12 +80,12 @@ const BasicConstraints = mixedSequence({
 });
 
 /** Extensions of an authority that are understood here: key usage, which Node looks at, and basic constraints. */
-const UNDERSTOOD: ReadonlySet<string> = new Set(['2.5.29.15', '2.5.29.19']);
+const UNDERSTOOD: ReadonlySet<string> = new Set([oid.keyUsage, oid.basicConstraints]);
 
 /** RFC 5280 6.1.4. @param below authorities between this one and the KDC's certificate */
 function authorityFlaw(authority: X509Certificate, below: number): string | undefined {
   const extensions = extensionsOf(authority);
-  const constraints = extensions.find((e) => e.extnId === '2.5.29.19');
+  const constraints = extensions.find((e) => e.extnId === oid.basicConstraints);
   const { ca, pathLength } = constraints ? fromDer(BasicConstraints, constraints.extnValue) : {};
   if (!authority.ca || !ca) return 'it was issued by one that is no authority';
   if (pathLength !== undefined && below > pathLength) return 'its authority may not have others below it';
@@ -103,7 +103,7 @@ function nameFlaw(kdc: X509Certificate, rules: KdcCertificateRules, realm: strin
   const extensions = extensionsOf(kdc);
   const value = (id: string) => extensions.find((e) => e.extnId === id)?.extnValue;
   const names = fromDer(GeneralNames, value(oid.subjectAltName) ?? Uint8Array.of(0x30, 0));
-  const eku = value('2.5.29.37');
+  const eku = value(oid.extKeyUsage);
   const purposes = eku && fromDer(sequenceOf(objectIdentifier), eku);
   const namesRealm = names.some((name) => isRealmsKdc(name, realm));
   const hosts = [...(rules.kdcHostnames ?? []), realm].map((host) => host.toLowerCase());

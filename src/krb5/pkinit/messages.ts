@@ -54,7 +54,11 @@ export const oid = {
   sha384: '2.16.840.1.101.3.4.2.2',
   sha512: '2.16.840.1.101.3.4.2.3',
   serverAuth: '1.3.6.1.5.5.7.3.1',
+  subjectKeyIdentifier: '2.5.29.14',
+  keyUsage: '2.5.29.15',
   subjectAltName: '2.5.29.17',
+  basicConstraints: '2.5.29.19',
+  extKeyUsage: '2.5.29.37',
 } as const;
 
 /** RFC 5280 4.1.1.2. The parameters are kept as they stand. */

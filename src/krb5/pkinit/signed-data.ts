@@ -1,7 +1,7 @@
 /** Signed data of CMS (RFC 5652 section 5), as far as PKINIT uses it: one signer or none, the content inside. */
 import { createHash, type KeyObject, sign, verify, X509Certificate } from 'node:crypto';
 import { fromDer, objectIdentifier, octets, toDer } from '../../asn1.ts';
-import { setOf } from '../../asn1-untagged.ts';
+import { setOf, universal } from '../../asn1-untagged.ts';
 import { equal } from '../../bytes.ts';
 import { AdError, MalformedError } from '../../errors.ts';
 import {
@@ -13,6 +13,7 @@ import {
   oid,
   SignedData,
   type SignerInfo,
+  SubjectPublicKeyInfo,
 } from './messages.ts';
 
 /** Who signs: a certificate, those that lead to its authority, and its private key. */
@@ -118,12 +119,18 @@ function certificate(der: Uint8Array): X509Certificate {
   }
 }
 
-/** By issuer and serial number, or by [0] the subject key identifier, which only the extension's bytes can tell. */
+/**
+ * By issuer and serial number, or by [0] the subject key identifier: that of the extension, else the hash of the key
+ * (RFC 5280 4.2.1.2). Heimdal tags it explicitly.
+ */
 function signs(candidate: X509Certificate, sid: Uint8Array): boolean {
   const { tbsCertificate } = fromDer(Certificate, new Uint8Array(candidate.raw));
-  if (sid[0] === 0x30) return equal(sid, toDer(IssuerAndSerialNumber, tbsCertificate));
-  const ski = tbsCertificate.extensions?.find((e) => e.extnId === '2.5.29.14');
-  return sid[0] === 0x80 && ski !== undefined && equal(sid.subarray(2), fromDer(octets, ski.extnValue));
+  if (sid[0] === universal.SEQUENCE) return equal(sid, toDer(IssuerAndSerialNumber, tbsCertificate));
+  const named = sid[0] === 0xa0 ? sid.subarray(2) : Uint8Array.from(sid);
+  if (sid[0] === 0x80) named[0] = universal.OCTET_STRING;
+  const extension = tbsCertificate.extensions?.find((e) => e.extnId === oid.subjectKeyIdentifier);
+  const { subjectPublicKey } = fromDer(SubjectPublicKeyInfo, tbsCertificate.subjectPublicKeyInfo);
+  return equal(named, extension ? extension.extnValue : toDer(octets, digest('sha1', subjectPublicKey)));
 }
 
 function checkSignature(info: SignerInfo, contentType: string, content: Uint8Array, signer: X509Certificate): void {
