@@ -6,10 +6,15 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-export type FlagOptions = Record<string, { readonly type: 'string' | 'boolean'; readonly short?: string }>;
+export type FlagOptions = Record<
+  string,
+  { readonly type: 'string' | 'boolean'; readonly short?: string; readonly multiple?: boolean }
+>;
 
 export interface ParsedFlags {
   readonly flags: Readonly<Record<string, string | boolean | undefined>>;
+  /** Those that may be given several times. */
+  readonly lists: Readonly<Record<string, readonly string[]>>;
   readonly positionals: readonly string[];
 }
 
@@ -23,7 +28,12 @@ export function parseFlags(argv: readonly string[], options: FlagOptions, positi
     const parsed = parseArgs({ args: [...argv], options, strict: true, allowPositionals: positionals > 0 });
     if (parsed.positionals.length > positionals)
       throw new UsageError(`unexpected argument ${parsed.positionals[positionals]}`);
-    return { flags: parsed.values as ParsedFlags['flags'], positionals: parsed.positionals };
+    const given = Object.entries(parsed.values);
+    return {
+      flags: Object.fromEntries(given.filter(([, value]) => !Array.isArray(value))) as ParsedFlags['flags'],
+      lists: Object.fromEntries(given.filter(([, value]) => Array.isArray(value))) as ParsedFlags['lists'],
+      positionals: parsed.positionals,
+    };
   } catch (e) {
     throw e instanceof UsageError ? e : new UsageError(explain(e, Object.keys(options)));
   }

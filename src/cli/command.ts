@@ -11,6 +11,8 @@ export interface Flag {
   /** Name of the value in help texts: `FILE`. */
   readonly value?: string;
   readonly completes?: Completes;
+  /** True: it may be given several times. */
+  readonly multiple?: boolean;
   /** One or more lines. */
   readonly help: string;
 }
@@ -51,8 +53,8 @@ export function parseCommand(command: Command, argv: readonly string[]): ParsedF
   const { operands } = command;
   if (!operands?.isCommandLine) return parseFlags(argv, options(command.flags), operands?.most ?? 0);
   const at = firstOperand(argv, command.flags);
-  const { flags } = parseFlags(argv.slice(0, at), options(command.flags));
-  return { flags, positionals: argv.slice(argv[at] === '--' ? at + 1 : at) };
+  const { flags, lists } = parseFlags(argv.slice(0, at), options(command.flags));
+  return { flags, lists, positionals: argv.slice(argv[at] === '--' ? at + 1 : at) };
 }
 
 /** True when a help flag stands among the command's own arguments. */
@@ -64,7 +66,10 @@ export function asksForHelp(command: Command, argv: readonly string[]): boolean 
 
 function options(flags: FlagTable): FlagOptions {
   return Object.fromEntries(
-    Object.entries(flags).map(([name, { type, short }]) => [name, { type, ...(short !== undefined && { short }) }]),
+    Object.entries(flags).map(([name, { type, short, multiple }]) => [
+      name,
+      { type, ...(short !== undefined && { short }), ...(multiple && { multiple }) },
+    ]),
   );
 }
 

@@ -11,9 +11,10 @@ import { renewTicket } from '../../krb5/exchanges/tgs.ts';
 import { type CacheCollection, cacheOf, ownerOf } from '../../krb5/files/ccache-collection.ts';
 import type { CacheHandle } from '../../krb5/files/ccache-file.ts';
 import { kdcOption, nameType } from '../../krb5/numbers.ts';
-import { formatPrincipal, type Principal } from '../../krb5/principal.ts';
+import { anonymousPrincipal, formatPrincipal, type Principal } from '../../krb5/principal.ts';
 import { type Command, text } from '../command.ts';
 import type { Terminal } from '../terminal.ts';
+import { anonymousRealm, certificateFlags, proveByCertificate, proveNobody } from './certificate.ts';
 import { changeExpired } from './expired.ts';
 import {
   caches,
@@ -40,7 +41,8 @@ export const kinit: Command = {
   description: `Gets a ticket-granting ticket for PRINCIPAL and puts it into the ticket cache. The password comes from
 --password-file, a prompt, or standard input. Without PRINCIPAL it is the one the cache is of, else
 the user's name in the default realm; with -k the machine's account (NAME$), else the keytab's first.
-On a terminal a password that has expired is changed at once.`,
+On a terminal a password that has expired is changed at once. -X names a certificate in its place, and
+-n asks as nobody in particular.`,
   flags: {
     'use-keytab': { type: 'boolean', short: 'k', help: 'prove it with keys of a keytab instead of a password' },
     keytab: {
@@ -78,6 +80,7 @@ On a terminal a password that has expired is changed at once.`,
       completes: 'file',
       help: "hide the logon under the ticket in this cache (FAST), such as the\nmachine's; a KDC that answers without is refused",
     },
+    ...certificateFlags,
     cache: {
       type: 'string',
       short: 'c',
@@ -92,12 +95,15 @@ On a terminal a password that has expired is changed at once.`,
     'credentials-fetcher kinit -T FILE:/run/machine.cc jo@CORP.EXAMPLE',
     'credentials-fetcher kinit -k -t web.keytab HTTP/web.corp.example',
     'credentials-fetcher kinit -r 7d jo@CORP.EXAMPLE',
+    'credentials-fetcher kinit -X X509_user_identity=FILE:jo.pem,jo.key jo@CORP.EXAMPLE',
   ],
   async run(parsed, terminal) {
     const { flags } = parsed;
     if (flags.keytab !== undefined && !flags['use-keytab']) throw new UsageError('--keytab goes with -k');
     if (flags['use-keytab'] && flags['password-file'] !== undefined)
       throw new UsageError('-k and --password-file exclude each other');
+    if (flags['use-keytab'] && (flags.anonymous || parsed.lists['preauth-option']))
+      throw new UsageError('-k goes neither with -n nor with -X');
     if (flags.renew && flags['armor-cache'] !== undefined)
       throw new UsageError('--armor-cache goes with a password or keytab, not with -R');
     for (const flag of ['forwardable', 'proxiable'])
@@ -143,19 +149,24 @@ async function logOn(
   say: (line: string) => void,
 ): Promise<void> {
   const { config } = session;
+  const nobodyOf = anonymousRealm(parsed, session);
   const given = parsed.positionals[0];
   const named =
-    given === undefined
+    given === undefined || nobodyOf !== undefined
       ? undefined
       : parsed.flags.enterprise
         ? enterpriseOf(given, config)
         : principalOf(given, config);
   const primary = await collection.primary();
   const armor = await armorOf(session, parsed, terminal);
-  let proof = await prove(named, primary, parsed, config, terminal);
+  let proof =
+    nobodyOf === undefined
+      ? await prove(named, primary, parsed, session, terminal)
+      : await proveNobody(nobodyOf, session, parsed);
   const { principal } = proof;
   try {
-    const { cache, fresh } = await cacheFor(collection, primary, principal);
+    const owner = nobodyOf === undefined ? principal : anonymousPrincipal();
+    const { cache, fresh } = await cacheFor(collection, primary, owner);
     say(
       `Using ${fresh ? 'new' : parsed.flags.cache === undefined ? 'default' : 'specified'} cache: ${residual(cache)}`,
     );
@@ -172,7 +183,7 @@ async function logOn(
         ...(armor && { armor: async () => armor }),
         ...(service !== undefined && { server: principalOf(service, { ...config, defaultRealm: principal.realm }) }),
       });
-    const typed = !parsed.flags['use-keytab'] && parsed.flags['password-file'] === undefined;
+    const typed = !parsed.flags['use-keytab'] && parsed.flags['password-file'] === undefined && !proof.secret.publicKey;
     const ticket = await login().catch(async (e: unknown) => {
       const changed =
         typed && isAdError(e, 'PASSWORD_EXPIRED') && (await changeExpired(session, proof, terminal, armor));
@@ -207,13 +218,16 @@ async function prove(
   named: Principal | undefined,
   cache: CacheHandle,
   parsed: ParsedFlags,
-  config: Krb5Config,
+  session: Session,
   terminal: Terminal,
 ): Promise<Proof> {
+  const { config } = session;
   const permitted = permittedEtypes(config);
   if (parsed.flags['use-keytab'])
     return keytabProof(keytabPath(text(parsed, 'keytab'), config, terminal), named, permitted);
   const principal = named ?? (await ownerOf(cache)) ?? principalOf(userInfo().username, config);
+  const byCertificate = await proveByCertificate(principal, session, parsed, terminal);
+  if (byCertificate) return byCertificate;
   return passwordProof(principal, text(parsed, 'password-file'), terminal, permitted);
 }
 

@@ -98,7 +98,7 @@ async function readSigner(
   const variable = kind === 'ENV' ? env[rest] : undefined;
   if (variable && depth === 0) return readSigner(variable, env, passphrase, 1);
   if (kind !== 'FILE')
-    throw new AdError('INVALID_ARGUMENT', `pkinit_identities: FILE:cert.pem,key.pem is read here, not ${identity}`);
+    throw new AdError('INVALID_ARGUMENT', 'pkinit_identities: FILE:cert.pem,key.pem is read here, nothing else');
   const [certFile = '', keyFile = certFile] = rest.split(',');
   const certificates = certificatesIn(await text(certFile), 'pkinit_identities');
   const key = await privateKey(keyFile, passphrase);
