@@ -9,6 +9,7 @@ export const forest = {
   domain: 'lab.example',
   other: { realm: 'OTHER.EXAMPLE', domain: 'other.example', dc: 'odc1.other.example', gmsa: 'Partner01' },
   gmsa: 'WebApp01',
+  administrator: { name: 'Administrator', password: 'Test-Only-Admin-1' },
   reader: { name: 'svc-fetch', password: 'Test-Only-Fetch-1' },
   address: { dc1: '10.77.0.11', dc2: '10.77.0.12', odc1: '10.77.0.21' } satisfies Record<Host, string>,
 } as const;

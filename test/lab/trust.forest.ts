@@ -1,9 +1,16 @@
 /** A gMSA of another forest: its password is read across the trust, its ticket comes from its own realm. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
+import { cacheContent } from '../../src/krb5/environment/cached.ts';
+import { loadEnvironment } from '../../src/krb5/environment/environment.ts';
+import { openClient } from '../../src/krb5/environment/open.ts';
+import { writeCCache } from '../../src/krb5/files/ccache.ts';
+import { enterprisePrincipal, formatPrincipal } from '../../src/krb5/principal.ts';
 import {
   credspec,
   type DaemonProcess,
@@ -69,5 +76,31 @@ describe('a lease across the trust', { skip: forestMissing }, () => {
     });
     assert.ok('code' in answer, JSON.stringify(answer));
     assert.match(answer.details, /no gMSA Nobody\$ in lab\.example.*no gMSA Nobody\$ in other\.example/);
+  });
+});
+
+describe('a user of the other forest', { skip: forestMissing }, () => {
+  test('logs on by a name whose realm only the domain knows (client referral)', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'cf-forest-test-'));
+    const environment = await loadEnvironment();
+    const name = `${forest.administrator.name.toLowerCase()}@${other.domain}`;
+    const client = await openClient({
+      environment,
+      principal: enterprisePrincipal(name, forest.realm),
+      password: forest.administrator.password,
+    });
+    try {
+      await client.login();
+      assert.equal(formatPrincipal(client.client), `${forest.administrator.name}@${other.realm}`);
+      const path = join(directory, 'krb5cc');
+      await writeFile(path, writeCCache(cacheContent(client)), { mode: 0o600 });
+      const env = { ...process.env, KRB5CCNAME: path };
+      const whoami = await run('ldapwhoami', ['-Q', '-Y', 'GSSAPI', '-N', '-H', `ldap://${other.dc}`], { env });
+      assert.equal(whoami.stdout, 'u:OTHER\\Administrator\n');
+    } finally {
+      client.close();
+      environment.close();
+      await rm(directory, { recursive: true, force: true });
+    }
   });
 });
