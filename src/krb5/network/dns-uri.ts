@@ -73,7 +73,11 @@ function overUdp(address: string, port: number, query: Uint8Array, { timeout, si
       // Not the answer to this query: whoever sent it, the true one may still come.
     }
   });
-  socket.connect(port, address, () => socket.send(query));
+  // Called with an error too, such as that of a network without a route; sending would then throw past every catch.
+  socket.connect(port, address, (e?: Error) => {
+    if (e) unreachable(messageOf(e));
+    else socket.send(query);
+  });
   return abortable(promise, signal, 'asking DNS').finally(() => {
     clearTimeout(timer);
     socket.close();

@@ -43,7 +43,12 @@ export async function askOverUdp(endpoint: Endpoint, request: Uint8Array, option
     socket.on('error', (e) => unreachable(messageOf(e), e));
     // The kernel passes on what comes from the connected address alone, and tells when nobody listens there.
     socket.on('message', (datagram) => options.accepts(datagram) && resolve(new Uint8Array(datagram)));
-    socket.connect(endpoint.port, address, () => {
+    socket.connect(endpoint.port, address, (e?: Error) => {
+      // Such as that of a network without a route; sending would then throw past every catch.
+      if (e) {
+        unreachable(messageOf(e), e);
+        return;
+      }
       const send = () => socket.send(request, (e) => e && unreachable(messageOf(e), e));
       send();
       options.sent?.();

@@ -133,6 +133,10 @@ describe('the resolver', () => {
     assert.deepEqual(dns.asked, ['URI _kerberos.r.test']);
   });
 
+  test('passes over a server that there is no route to', async () => {
+    await assert.rejects(resolver('[fe80::1]:53').uri('_kerberos.r.test'), { code: 'UNREACHABLE' });
+  });
+
   test('goes on to the next server when one fails, and says when all do', async () => {
     const [broken, silent, good] = await Promise.all([
       started({ 'URI _kerberos.r.test': rcode.SERVFAIL }),

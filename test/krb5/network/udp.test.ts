@@ -49,6 +49,15 @@ describe('a request by UDP', () => {
     assert.deepEqual(await alone(server, [5000]), Uint8Array.of(0x6b, ...REQUEST));
   });
 
+  test('to an address without a route is refused', async () => {
+    // A link-local address without its interface: no host can send there.
+    const endpoint = { host: 'fe80::1', port: 88 };
+    const { signal } = new AbortController();
+    await assert.rejects(askOverUdp(endpoint, REQUEST, { resolver, signal, accepts: () => true, schedule: [5000] }), {
+      code: 'UNREACHABLE',
+    });
+  });
+
   test('is sent again where a datagram was lost', async () => {
     const server = await udp((_, answer, n) => n === 3 && answer(REPLY));
     assert.deepEqual(await alone(server, [10, 20, 5000]), REPLY);
