@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, getDiffieHellman, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -21,6 +21,7 @@ import {
   cachesOf,
   cf2,
   DnsResolver,
+  exchangeContext,
   formatPrincipal,
   GssAcceptor,
   GssInitiator,
@@ -32,6 +33,7 @@ import {
   NegotiateAcceptor,
   openClient,
   PasswordSecret,
+  PkinitSecret,
   parseKrb5Conf,
   prfPlus,
   ReplayCache,
@@ -124,6 +126,58 @@ const checks = {
   'a logon': async () => {
     const tgt = await client.login();
     assert.equal(formatPrincipal(tgt.server), `krbtgt/${realm}@${realm}`);
+  },
+  'a certificate in the place of a password, and its key agreement': () => {
+    if (!existsSync('/usr/bin/openssl')) return 'needs openssl';
+    const at = (name) => join(work, name);
+    const openssl = (...args) => execFileSync('/usr/bin/openssl', args, { stdio: 'ignore' });
+    const subject = ['-subj', '/CN=kdc', '-days', '1', '-nodes', '-newkey', 'rsa:2048'];
+    const names = [
+      '-addext',
+      `subjectAltName=DNS:${realm.toLowerCase()}`,
+      '-addext',
+      'extendedKeyUsage=1.3.6.1.5.2.3.5',
+    ];
+    openssl('req', '-x509', ...subject, ...names, '-keyout', at('kdc.key'), '-out', at('kdc.pem'));
+    const kdc = new X509Certificate(readFileSync(at('kdc.pem')));
+    const signer = { certificates: [kdc], key: createPrivateKey(readFileSync(at('kdc.key'))) };
+    const secret = new PkinitSecret({ anchors: [kdc], signer });
+    const body = { kdcOptions: 0, realm, till: new Date(), nonce: 42, etypes: [18] };
+    const proof = secret.publicKey.prove(exchangeContext({ transport: environment.transport }), body, new Uint8Array());
+    // The KDC's part: its public value in a KDCDHKeyInfo that openssl signs, the client's out of the request.
+    // Everything here is of 256 bytes or more, and so has its length in two.
+    const der = (tag, ...parts) => {
+      const content = Buffer.concat(parts);
+      return Buffer.concat([Buffer.from([tag, 0x82, content.length >> 8, content.length & 255]), content]);
+    };
+    const dh = getDiffieHellman('modp14');
+    dh.generateKeys();
+    const own = dh.getPublicKey();
+    const publicKey = own[0] & 0x80 ? der(2, Buffer.from([0]), own) : der(2, own);
+    const info = der(0x30, der(0xa0, der(3, Buffer.from([0]), publicKey)), Buffer.from([0xa1, 3, 2, 1, 42]));
+    writeFileSync(at('info'), info);
+    const type = ['-econtent_type', '1.3.6.1.5.2.3.2', '-nodetach', '-binary', '-outform', 'DER', '-out', at('signed')];
+    openssl('cms', '-sign', '-in', at('info'), '-signer', at('kdc.pem'), '-inkey', at('kdc.key'), ...type);
+    const signed = der(0x80, readFileSync(at('signed')));
+    const padata = [{ padataType: 17, padataValue: new Uint8Array(der(0xa0, der(0x30, signed))) }];
+    const key = proof.replyKey({ padata, etype: 18, asReq: new Uint8Array(), server: 'openssl' });
+    // The client's public value is the one BIT STRING of an INTEGER of this length in its request.
+    const [, theirs] = /0382010[56]0002820(?:100|10100)([0-9a-f]{512})/.exec(hex(proof.padata.padataValue)) ?? [];
+    const shared = Buffer.alloc(256);
+    const computed = dh.computeSecret(Buffer.from(theirs, 'hex'));
+    computed.copy(shared, 256 - computed.length);
+    const block = (i) =>
+      createHash('sha1')
+        .update(Buffer.from([i]))
+        .update(shared)
+        .digest();
+    assert.equal(hex(key.value), hex(Buffer.concat([block(0), block(1)])).slice(0, 64));
+    // Another's certificate with the same names is not taken.
+    openssl('req', '-x509', ...subject, ...names, '-keyout', at('other.key'), '-out', at('other.pem'));
+    const strict = new PkinitSecret({ anchors: [new X509Certificate(readFileSync(at('other.pem')))], signer });
+    const asked = strict.publicKey.prove(exchangeContext({ transport: environment.transport }), body, new Uint8Array());
+    const reply = { padata, etype: 18, asReq: new Uint8Array(), server: 'openssl' };
+    assert.throws(() => asked.replyKey(reply), { code: 'REPLY_REJECTED' });
   },
   'a wrong password': async () => {
     const wrong = await newClient('wrong');
