@@ -12,7 +12,7 @@ const advice: Readonly<Record<ErrorCode, string>> = {
   WRONG_PASSWORD: 'set the password or keytab anew; after a password change a keytab has old keys',
   UNKNOWN_PRINCIPAL: 'check the spelling of the account and its realm',
   UNKNOWN_SERVICE: "the server's name has no account: use the name that is in the directory, not an alias or address",
-  ACCOUNT_DISABLED: 'enable the account (Enable-ADAccount), or unlock it',
+  ACCOUNT_DISABLED: 'enable the account (Enable-ADAccount), unlock it (Unlock-ADAccount), or move its expiry',
   PASSWORD_EXPIRED: 'change the password, or mark the service account as never expiring',
   ETYPE:
     "set the account's password again to give it AES keys; see msDS-SupportedEncryptionTypes and permitted_enctypes",
@@ -34,6 +34,7 @@ const advice: Readonly<Record<ErrorCode, string>> = {
 export function adviceFor(e: unknown, special: Advice = {}): string {
   if (isAdError(e)) return special[e.code] ?? advice[e.code];
   // An error of the operating system, such as EACCES.
-  if (typeof (e as NodeJS.ErrnoException).syscall === 'string') return advice.FILE;
+  const { code, syscall } = e as NodeJS.ErrnoException;
+  if (typeof syscall === 'string') return code === 'ENOENT' ? advice.NOT_FOUND : advice.FILE;
   return 'report this as a fault of the program';
 }

@@ -4,7 +4,7 @@ import { messageOf } from '../../errors.ts';
 import { type ParsedFlags, UsageError } from '../../flags.ts';
 import { parseKrb5Conf } from '../../krb5/config.ts';
 import { type Command, text } from '../command.ts';
-import { domainOf, readerClient, readerFlags, realmOf } from '../kerberos/directory.ts';
+import { domainOf, namedController, readerClient, readerFlags, realmOf } from '../kerberos/directory.ts';
 import { openSession, type Session } from '../kerberos/session.ts';
 import { socketFlag, socketPath } from '../socket.ts';
 import type { Terminal } from '../terminal.ts';
@@ -77,6 +77,7 @@ when a line is \u2717, else with 0.`,
 /** All that may throw UsageError or wait for somebody to type is done here, so that the checks have deadlines. */
 async function admit(parsed: ParsedFlags, terminal: Terminal, askDaemon: AskDaemon): Promise<Patient> {
   socketPath(text(parsed, 'socket') ?? '/', {});
+  namedController(parsed);
   const [session, configProblem] = await openSession(terminal, { sites: true }).then(
     (opened): [Session, unknown?] => [opened],
     async (e): Promise<[Session, unknown?]> => [await openSession(terminal, { config: parseKrb5Conf('') }), e],
@@ -134,8 +135,8 @@ const titleOf = (id: string): string => checks.find((check) => check.id === id)!
 
 const signs: Readonly<Record<Mark, string>> = { ok: '\u2713', warn: '!', fail: '\u2717', skip: '-' };
 
-/** Servers write into errors as they like: a finding stays one line, and the terminal as it is. */
-const oneLine = (words: string): string => words.replace(/\p{Cc}+/gu, ' ');
+/** Servers write into errors as they like: a finding stays one line. */
+const oneLine = (words: string): string => words.replace(/[\r\n\t]+/g, ' ');
 
 function formatResult({ title, findings }: Result): string {
   return findings

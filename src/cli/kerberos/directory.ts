@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { AdError, isAdError } from '../../errors.ts';
 import { type ParsedFlags, UsageError } from '../../flags.ts';
 import type { KrbClient } from '../../krb5/client.ts';
@@ -92,12 +93,24 @@ export async function cachedClient(session: Session, name: string | undefined, t
   }
 }
 
+/**
+ * The domain controller that --server names, if any.
+ * @throws UsageError for what is no host, host:port or [v6]:port
+ */
+export function namedController(parsed: ParsedFlags): Endpoint | undefined {
+  const given = text(parsed, 'server');
+  if (given === undefined) return undefined;
+  const [, v6, name, port = LDAP_PORT] = /^(?:\[([0-9a-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?$/i.exec(given) ?? [];
+  const host = isIPv6(given) ? given : (v6 ?? name);
+  if (!host || Number(port) > 65_535 || Number(port) === 0)
+    throw new UsageError(`--server must be a host or host:port, not ${JSON.stringify(given)}`);
+  return { host, port: Number(port) };
+}
+
 /** The domain controllers to ask. @throws AdError UNREACHABLE when DNS names none */
 export async function controllers(session: Session, parsed: ParsedFlags, domain: string): Promise<Endpoint[]> {
-  const given = text(parsed, 'server');
-  const [, host, port] = /^(.+?)(?::(\d+))?$/.exec(given ?? '') ?? [];
-  const configured = host === undefined ? [] : [{ host, port: Number(port ?? LDAP_PORT) }];
-  return locateDomainControllers(domain, session.locator, configured);
+  const named = namedController(parsed);
+  return locateDomainControllers(domain, session.locator, named ? [named] : []);
 }
 
 /** A sealed connection to the first domain controller that answers; the caller closes it. */

@@ -24,10 +24,11 @@ export const config: Check = {
           'make the file, or unset KRB5_CONFIG; so long DNS and defaults are used',
         ),
       );
-    if (realm !== realm.toUpperCase())
+    const lower = [realm, krb5.defaultRealm ?? realm].find((name) => name !== name.toUpperCase());
+    if (lower !== undefined)
       findings.push(
         warn(
-          `the realm ${realm} is not in capitals`,
+          `the realm ${lower} is not in capitals`,
           'write realms in capitals in krb5.conf, as Active Directory does',
         ),
       );

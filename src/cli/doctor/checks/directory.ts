@@ -18,6 +18,9 @@ export const bind: Check = {
   title: 'Directory',
   needs: ['controller-records', 'tgt'],
   seconds: 12,
+  advice: {
+    UNREACHABLE: 'check routes and firewalls; a controller goes by its DNS name here, not by its address or an alias',
+  },
   async run(patient, signal) {
     const { session, client, controllers } = patient;
     patient.connection = await openDirectory(session, client!, controllers, signal);

@@ -13,23 +13,31 @@ export const site: Check = {
   needs: ['controller-records'],
   seconds: 5,
   async run(patient, signal) {
-    const { controllers, session, domain, realm } = patient;
-    const asked = controllers.slice(0, ASKED);
+    const { controllers, session, domain } = patient;
     const ping = (endpoint: Endpoint) =>
       pingDomainController(endpoint, domain, { resolver: session.resolver, signal }).catch(() => undefined);
-    const answers = await Promise.all(asked.map(ping));
-    const told = answers.find((answer) => answer !== undefined);
-    if (!told) return [silent(controllers)];
-    const here = told.clientSite;
-    const wanted = session.config.realms.get(realm)?.sitename;
-    const findings = [here === '' ? homeless(controllers) : nearest(patient, here, answers)];
-    if (wanted !== undefined && here !== '' && wanted.toLowerCase() !== here.toLowerCase())
-      findings.push(
-        warn(`krb5.conf says sitename ${wanted}, the directory ${here}`, 'mend sitename, or take it out of krb5.conf'),
-      );
-    return findings;
+    return judgeSite(patient, await Promise.all(controllers.slice(0, ASKED).map(ping)));
   },
 };
+
+type Place = Pick<Patient, 'controllers' | 'session' | 'domain' | 'realm' | 'parsed'>;
+type Answers = readonly (NetlogonAnswer | undefined)[];
+
+/** @param answers of the controllers, in their order; undefined for one that was silent */
+export function judgeSite(place: Place, answers: Answers): Finding[] {
+  const { controllers, session, realm } = place;
+  const told = answers.find((answer) => answer !== undefined);
+  if (!told) return [silent(controllers)];
+  const here = told.clientSite;
+  if (here === '') return [homeless(controllers)];
+  const findings = [nearest(place, here, answers)];
+  const wanted = session.config.realms.get(realm)?.sitename;
+  if (wanted !== undefined && wanted.toLowerCase() !== here.toLowerCase())
+    findings.push(
+      warn(`krb5.conf says sitename ${wanted}, the directory ${here}`, 'mend sitename, or take it out of krb5.conf'),
+    );
+  return findings;
+}
 
 /** Where there is no choice, the site decides nothing. */
 function silent(controllers: readonly Endpoint[]): Finding {
@@ -46,11 +54,7 @@ function homeless(controllers: readonly Endpoint[]): Finding {
   return warn(text, 'add the subnet to a site (New-ADReplicationSubnet, samba-tool sites subnet create)');
 }
 
-function nearest(
-  { controllers, parsed, domain }: Patient,
-  here: string,
-  answers: readonly (NetlogonAnswer | undefined)[],
-): Finding {
+function nearest({ controllers, parsed, domain }: Place, here: string, answers: Answers): Finding {
   const isNear = (answer: NetlogonAnswer | undefined): boolean =>
     answer !== undefined &&
     ((answer.flags & DS_CLOSEST_FLAG) !== 0 || answer.serverSite.toLowerCase() === here.toLowerCase());
