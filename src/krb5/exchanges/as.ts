@@ -8,7 +8,7 @@ import { AdError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
 import type { Key } from '../crypto/index.ts';
 import { AsReq, KdcReqBody, KrbError, type PaData, PaPacRequest, toPrincipalName } from '../messages.ts';
-import { kdcOption, krbError, msgType, paType } from '../numbers.ts';
+import { kdcOption, krbError, msgType, nameType, paType } from '../numbers.ts';
 import { formatPrincipal, krbtgt, type Principal } from '../principal.ts';
 import type { KeyHint, PublicKeyProof, Secret } from '../secret.ts';
 import { openReply } from './as-reply.ts';
@@ -90,7 +90,7 @@ async function askRealm(
       const { message, server } = await trial.transport.exchange(client.realm, request.message, options.signal);
       if (message[0] === 0x60 + msgType.ERROR) {
         const told = whatIsTold(fromDer(KrbError, message), request, server);
-        const referredTo = told.trusted && clientReferral(told.error, request.body);
+        const referredTo = told.trusted && mayBeReferred(options) && clientReferral(told.error, request.body);
         if (referredTo) return { referredTo };
         await adjust(trial, options, etypes, state, told, server);
       } else {
@@ -124,6 +124,14 @@ function whatIsTold(error: KrbError, { fast, body }: Request, server: string): T
   if (!fast) return { error, padata: methodData(error), trusted: true };
   const inner = fast.openError(error, body.nonce, server);
   return inner ? { ...inner, trusted: true } : { error, padata: [], trusted: false };
+}
+
+/**
+ * What a KDC that has the client's key cannot forge, one with a certificate can: any realm's that the anchors vouch for
+ * could draw a client to itself. So by certificate only those are led on who did not know their realm to begin with.
+ */
+function mayBeReferred({ client, secret }: AsOptions): boolean {
+  return !secret.publicKey || client.nameType === nameType.ENTERPRISE;
 }
 
 /**

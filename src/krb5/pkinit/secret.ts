@@ -7,7 +7,7 @@ import { fromDer, toDer } from '../../asn1.ts';
 import { wipe } from '../../bytes.ts';
 import { AdError, isAdError } from '../../errors.ts';
 import { DEFAULT_ETYPES, type Key } from '../crypto/index.ts';
-import { type ExchangeContext, kdcNow, newStamp } from '../exchanges/context.ts';
+import { type ExchangeContext, newStamp } from '../exchanges/context.ts';
 import { fromPrincipalName, type KdcReqBody, type PaData, type PrincipalName } from '../messages.ts';
 import { paType } from '../numbers.ts';
 import { anonymousPrincipal } from '../principal.ts';
@@ -71,7 +71,7 @@ class PkinitExchange implements PublicKeyProof {
         ctime: seconds,
         // MIT's KDC repeats the request's nonce where the RFC has this one repeated: so they are the same.
         nonce: body.nonce,
-        // RFC 4556 3.2.1: SHA-1 "over the KDC-REQ-BODY"; what it no longer proves, the key derivation does.
+        // RFC 4556 3.2.1: SHA-1 of the KDC-REQ-BODY; what it no longer proves, the key derivation does.
         paChecksum: new Uint8Array(createHash('sha1').update(reqBody).digest()),
       },
       clientPublicValue: this.#agreement.publicKeyInfo,
@@ -94,7 +94,7 @@ class PkinitExchange implements PublicKeyProof {
       if (!answer.kdf) return octetString2Key(etype, secret);
       const { realm, cname, sname } = this.#body;
       const named = (name: PrincipalName = { nameType: 0, nameString: [] }) => fromPrincipalName(name, realm);
-      // RFC 8636 leaves open which name nobody in particular has: both sides of MIT's take that of the ticket.
+      // Of nobody in particular MIT's sides take the name in the ticket, not the one that was asked for.
       const client = this.#options.signer ? named(cname) : anonymousPrincipal();
       return agreedKey(answer.kdf.kdfId, secret, {
         client,
@@ -111,7 +111,8 @@ class PkinitExchange implements PublicKeyProof {
   /** The KDC's public value, once it is certain that it is the KDC's, and for this request. */
   #theirs(signed: Uint8Array, server: string): Uint8Array {
     const { content, signer, certificates } = openKdcData(signed, server);
-    verifyKdcCertificate(signer, certificates, this.#options, this.#body.realm, kdcNow(this.#context));
+    // By our own clock: that of the KDC is what somebody said who has yet to prove that he is one.
+    verifyKdcCertificate(signer, certificates, this.#options, this.#body.realm, this.#context.clock());
     const info = fromDer(KdcDhKeyInfo, content);
     if (info.nonce !== this.#body.nonce) throw refused(server, 'its agreement is of another request');
     return info.subjectPublicKey;
