@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { abortable } from '../../../async.ts';
 import { messageOf } from '../../../errors.ts';
 import { discoverServers } from '../../../krb5/network/discovery.ts';
 import { type Endpoint, endpointName } from '../../../krb5/network/locate.ts';
@@ -18,25 +19,33 @@ export const ports: Check = {
   needs: [],
   seconds: 8,
   async run(patient, signal) {
-    const { session, kdcs, controllers } = patient;
-    const findings: Finding[] = [];
-    const groups: [string, readonly Endpoint[]][] = [
-      ['Kerberos', kdcs.filter((kdc) => kdc.protocol !== 'udp')],
-      ['LDAP', controllers],
+    const { kdcs, controllers } = patient;
+    const tcp = kdcs.filter((kdc) => kdc.protocol !== 'udp');
+    if (tcp.length + controllers.length === 0) return [];
+    const findings = [
+      group('Kerberos', tcp, patient, signal),
+      group('LDAP', controllers, patient, signal),
+      passwordChanges(patient, signal),
     ];
-    for (const [what, servers] of groups) {
-      const open = await Promise.all(servers.map((server) => answers(server, session.resolver, signal)));
-      const dead = servers.filter((_, i) => !open[i]).map(endpointName);
-      const alive = servers.filter((_, i) => open[i]).map(endpointName);
-      if (alive.length > 0) findings.push(ok(`${what} answers on ${alive.join(', ')}`));
-      if (dead.length === 0) continue;
-      const text = `nothing answers on ${dead.join(', ')} (${what})`;
-      findings.push(alive.length > 0 ? warn(text, TODO) : fail(text, TODO));
-    }
-    if (findings.length > 0) findings.push(await passwordChanges(patient, signal));
-    return findings;
+    return (await Promise.all(findings)).flat();
   },
 };
+
+async function group(
+  what: string,
+  servers: readonly Endpoint[],
+  { session }: Patient,
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const open = await Promise.all(servers.map((server) => answers(server, session.resolver, signal)));
+  const dead = servers.filter((_, i) => !open[i]).map(endpointName);
+  const alive = servers.filter((_, i) => open[i]).map(endpointName);
+  const text = `nothing answers on ${dead.join(', ')} (${what})`;
+  return [
+    ...(alive.length > 0 ? [ok(`${what} answers on ${alive.join(', ')}`)] : []),
+    ...(dead.length > 0 ? [alive.length > 0 ? warn(text, TODO) : fail(text, TODO)] : []),
+  ];
+}
 
 /** Tickets and leases do without: never a failure. */
 async function passwordChanges({ session, realm }: Patient, signal: AbortSignal): Promise<Finding> {
@@ -46,7 +55,11 @@ async function passwordChanges({ session, realm }: Patient, signal: AbortSignal)
   try {
     servers =
       configuredKdcs(config, realm, 'kpasswd') ??
-      (await discoverServers(locator, realm, 'kpasswd', { uri: config.dnsUriLookup }));
+      (await abortable(
+        discoverServers(locator, realm, 'kpasswd', { uri: config.dnsUriLookup }),
+        AbortSignal.timeout(PATIENCE),
+        'asking DNS',
+      ));
   } catch (e) {
     return warn(
       `no server for changes of passwords: ${messageOf(e)}`,
