@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { chmod, chown, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { checks } from '../../../src/cli/doctor/doctor.ts';
 import { run } from '../../daemon/fake.ts';
 import { runProgram } from '../../support/programs.ts';
@@ -219,6 +220,15 @@ describe('doctor', () => {
       assert.match(err, /must be/);
     });
   }
+
+  test('ends quietly when whoever reads its output has gone', async () => {
+    const conf = join(world.directory, 'quiet.conf');
+    await writeFile(conf, '[libdefaults\n'); // so that nothing is asked of the network
+    const bin = fileURLToPath(new URL('../../../src/cli/bin.ts', import.meta.url));
+    const line = `"${process.execPath}" --import tsx "${bin}" doctor | true`;
+    const { stderr } = await runProgram('sh', ['-c', line], { env: { ...world.env, KRB5_CONFIG: conf } });
+    assert.equal(stderr, '');
+  });
 
   test('has checks that need only those before them', () => {
     checks.forEach((check, i) => {
