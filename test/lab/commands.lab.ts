@@ -54,6 +54,20 @@ describe('the commands', { skip: status.available ? false : status.reason }, () 
       );
   });
 
+  test("kvno -P goes on in a user's name, and MIT's kvno opens the ticket with the service's key", async () => {
+    const [all, out] = [join(work, 'all.keytab'), join(work, 'alice.cc')];
+    await must(lab.paths.script, ['dump-keys', all]);
+    await done(['kinit', '-f', '-k', '-t', all, lab.middleApp.principal]);
+    const service = `HOST/${lab.backs[0]!.host}`;
+    await done(['kvno', '-U', lab.alice.upn, '-P', '--out-cache', out, service]);
+    assert.match(await must('klist', ['-c', out], { env }), new RegExp(`Default principal: .*${lab.realm}`));
+    const opened = await must('kvno', ['-c', out, '--cached-only', '-k', all, service], { env });
+    assert.match(opened, /keytab entry valid/);
+    const { code, stderr } = await cli(['kvno', '-U', lab.alice.upn, '-P', `HOST/${lab.backs[2]!.host}`]);
+    assert.equal(code, 1);
+    assert.match(stderr, /KDC_ERR_BADOPTION.*delegation/);
+  });
+
   test('kinit takes an enterprise name and lets the KDC put the proper one', async () => {
     const upn = `${lab.reader.name}@${lab.domain}`;
     await done(['kinit', '-E', '--password-file', join(work, 'pw'), upn]);

@@ -1,6 +1,6 @@
 /** Gets service tickets and tells their key version numbers. */
 import { fromDer } from '../../asn1.ts';
-import { copy, wipe } from '../../bytes.ts';
+import { wipe } from '../../bytes.ts';
 import { AdError, isAdError } from '../../errors.ts';
 import { type ParsedFlags, UsageError } from '../../flags.ts';
 import { KrbClient } from '../../krb5/client.ts';
@@ -8,6 +8,7 @@ import { realmOfHost } from '../../krb5/config.ts';
 import type { Credentials } from '../../krb5/credentials.ts';
 import { etypeByName, etypeName, Key } from '../../krb5/crypto/index.ts';
 import type { CCache } from '../../krb5/files/ccache.ts';
+import type { CacheHandle } from '../../krb5/files/ccache-file.ts';
 import type { KeytabEntry } from '../../krb5/files/keytab.ts';
 import { loadKeytab, wipeEntries } from '../../krb5/files/keytab-edit.ts';
 import { Ticket } from '../../krb5/messages.ts';
@@ -15,6 +16,7 @@ import { keyUsage } from '../../krb5/numbers.ts';
 import { formatPrincipal, type Principal, samePrincipal, servicePrincipal } from '../../krb5/principal.ts';
 import { type Command, text } from '../command.ts';
 import type { Terminal } from '../terminal.ts';
+import { behalfFlags, checkBehalf, type WayToTickets, wayToTickets } from './behalf.ts';
 import {
   caches,
   contextOptions,
@@ -33,7 +35,12 @@ export const kvno: Command = {
   summary: 'get tickets for services and tell their key versions',
   description: `Gets a ticket for each SERVICE with the cache's ticket-granting ticket, keeps it in the cache, and
 prints the version number of the key it is sealed with. A SERVICE is a principal such as
-HTTP/web.corp.example or, with -S, a host.`,
+HTTP/web.corp.example or, with -S, a host. With -U the ticket is in a user's name, for the account that the
+cache is of (S4U2Self); with -P too, it is for the SERVICE, where the domain lets the account act so (S4U2Proxy).`,
+  examples: [
+    'credentials-fetcher kvno -S HTTP web.corp.example',
+    'credentials-fetcher kvno -U jo@corp.example -P --out-cache jo.cc MSSQLSvc/sql.corp.example:1433',
+  ],
   flags: {
     cache: {
       type: 'string',
@@ -57,12 +64,15 @@ HTTP/web.corp.example or, with -S, a host.`,
       value: 'NAME',
       help: 'each SERVICE is a host, and this its service, such as HTTP',
     },
+    ...behalfFlags,
     'cached-only': { type: 'boolean', help: 'do not ask a KDC' },
     'no-store': { type: 'boolean', help: 'do not keep the tickets' },
+    'out-cache': { type: 'string', value: 'NAME', completes: 'file', help: 'keep them in this new cache instead' },
   },
   operands: { synopsis: 'SERVICE...', most: 256, completes: 'word' },
   async run(parsed, terminal) {
     if (parsed.positionals.length === 0) throw new UsageError('at least one service is required');
+    checkBehalf(parsed);
     return withSession(terminal, (session) => getAll(session, parsed, terminal));
   },
 };
@@ -74,13 +84,18 @@ async function getAll(session: Session, parsed: ParsedFlags, terminal: Terminal)
   const entries = keytab === undefined ? undefined : await loadKeytab(keytabPath(keytab, session.config, terminal));
   const client = clientOf(session, cache, parsed);
   const fresh: Credentials[] = [];
+  const shown: Credentials[] = [];
   let failed = 0;
+  let way: WayToTickets | undefined;
   try {
+    way = await wayToTickets(client, cache, session, parsed, terminal);
     for (const word of parsed.positionals) {
       const server = serviceOf(word, parsed, session, cache.principal);
       try {
-        const ticket = cached(cache, server) ?? (await get(client, cache, server, parsed));
-        if (!cache.credentials.includes(ticket)) fresh.push(ticket);
+        const held = cached(cache, server, way.holder);
+        const ticket = held ?? (await get(cache, server, parsed, way));
+        if (!held) fresh.push(ticket);
+        shown.push(ticket);
         const number = fromDer(Ticket, ticket.ticket).encPart.kvno ?? 0;
         const checked = entries ? keytabWord(ticket, entries) : '';
         if (!parsed.flags.quiet) terminal.out(`${formatPrincipal(ticket.server)}: kvno = ${number}${checked}\n`);
@@ -91,15 +106,35 @@ async function getAll(session: Session, parsed: ParsedFlags, terminal: Terminal)
         terminal.err(`kvno: ${e.message} while getting credentials for ${formatPrincipal(server)}\n`);
       }
     }
-    if (fresh.length > 0 && !parsed.flags['no-store'])
-      await handle.write({ ...cache, credentials: [...cache.credentials, ...fresh] });
+    await keep(handle, cache, fresh, shown, session, parsed, terminal);
   } finally {
+    way?.close();
     client.close();
     wipeCache(cache);
     wipe(...fresh.map((c) => c.key.value));
     if (entries) wipeEntries(entries);
   }
   return failed > 0 ? 1 : 0;
+}
+
+/** In the cache that was read, or in a new one of the tickets' own client. */
+async function keep(
+  handle: CacheHandle,
+  cache: CCache,
+  fresh: readonly Credentials[],
+  shown: readonly Credentials[],
+  { config }: Session,
+  parsed: ParsedFlags,
+  terminal: Terminal,
+): Promise<void> {
+  const out = text(parsed, 'out-cache');
+  const [first] = shown;
+  if (out !== undefined && first) {
+    const { kdcOffset } = cache;
+    const content = { principal: first.client, ...(kdcOffset && { kdcOffset }), credentials: [...shown] };
+    await (await caches(out, config, terminal).primary()).write(content);
+  } else if (out === undefined && fresh.length > 0 && !parsed.flags['no-store'])
+    await handle.write({ ...cache, credentials: [...cache.credentials, ...fresh] });
 }
 
 /** Copies of the cache's tickets: the client wipes what it is given. */
@@ -124,20 +159,26 @@ function serviceOf(word: string, parsed: ParsedFlags, { config }: Session, clien
   return servicePrincipal(service, word.toLowerCase(), realmOfHost(config, word) ?? client.realm);
 }
 
-function cached(cache: CCache, server: Principal): Credentials | undefined {
-  return cache.credentials.find((c) => samePrincipal(c.server, server) && c.endtime.getTime() > Date.now());
+/** A ticket of the cache in the right name. One in a user's name is not the account's own, nor the other way round. */
+function cached(cache: CCache, server: Principal, holder: Principal | undefined): Credentials | undefined {
+  return cache.credentials.find(
+    (c) =>
+      holder !== undefined &&
+      !c.isSkey &&
+      samePrincipal(c.client, holder) &&
+      samePrincipal(c.server, server) &&
+      c.endtime.getTime() > Date.now(),
+  );
 }
 
-async function get(client: KrbClient, cache: CCache, server: Principal, parsed: ParsedFlags): Promise<Credentials> {
+async function get(cache: CCache, server: Principal, parsed: ParsedFlags, way: WayToTickets): Promise<Credentials> {
   if (parsed.flags['cached-only'])
     throw new AdError(
       'NOT_FOUND',
       `Matching credential not found: no ticket for ${formatPrincipal(server)} in the cache`,
     );
   usableTgt(cache, Date.now());
-  const ticket = await client.ticket(server);
-  // The client wipes its own when it is closed.
-  return { ...ticket, key: { ...ticket.key, value: copy(ticket.key.value) } };
+  return way.ticket(server);
 }
 
 /** Whether a key of the keytab opens the ticket, and if not, which one would be needed. */
