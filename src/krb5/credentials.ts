@@ -1,4 +1,5 @@
 /** What a KDC exchange yields and a credential cache keeps: one ticket with everything needed to use it. */
+import { copy } from '../bytes.ts';
 import type { AuthorizationData, HostAddress } from './messages.ts';
 import type { Principal } from './principal.ts';
 
@@ -25,4 +26,9 @@ export interface Credentials {
   ticket: Uint8Array;
   /** Empty except for user-to-user tickets. */
   secondTicket: Uint8Array;
+}
+
+/** Addresses that outlive the message they were decoded from, whose bytes are wiped. */
+export function copyAddresses(addresses: readonly HostAddress[] = []): HostAddress[] {
+  return addresses.map(({ addrType, address }) => ({ addrType, address: copy(address) }));
 }

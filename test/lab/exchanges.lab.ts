@@ -264,6 +264,7 @@ describe('exchanges with the domain', { skip: status.available ? false : status.
       const proxyFor = [{ addrType: 2, address: fromHex('c0000201') }];
       const proxy = await alice.ticket(service(lab.backs[0]!.host), { proxyFor });
       assert.ok(proxy.flags & ticketFlag.PROXY);
+      assert.deepEqual(proxy.addresses, proxyFor);
       assert.equal(clientIn(proxy, lab.backs[0]!.name), lab.alice.principal);
     });
 

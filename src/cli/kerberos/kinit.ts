@@ -7,7 +7,7 @@ import type { Krb5Config } from '../../krb5/config.ts';
 import type { Credentials } from '../../krb5/credentials.ts';
 import { asExchange } from '../../krb5/exchanges/as.ts';
 import type { ExchangeContext } from '../../krb5/exchanges/context.ts';
-import { renewTicket } from '../../krb5/exchanges/tgs.ts';
+import { renewTicket, validateTicket } from '../../krb5/exchanges/tgs.ts';
 import { type CacheCollection, cacheOf, ownerOf } from '../../krb5/files/ccache-collection.ts';
 import type { CacheHandle } from '../../krb5/files/ccache-file.ts';
 import { kdcOption, nameType } from '../../krb5/numbers.ts';
@@ -16,6 +16,7 @@ import { type Command, text } from '../command.ts';
 import type { Terminal } from '../terminal.ts';
 import { anonymousRealm, certificateFlags, proveByCertificate, proveNobody } from './certificate.ts';
 import { changeExpired } from './expired.ts';
+import { hostAddresses } from './host-addresses.ts';
 import {
   caches,
   duration,
@@ -34,6 +35,7 @@ import {
   wipeCache,
   withSession,
 } from './session.ts';
+import { parseStart } from './start-time.ts';
 
 export const kinit: Command = {
   name: 'kinit',
@@ -59,6 +61,7 @@ On a terminal a password that has expired is changed at once. -X names a certifi
       help: 'file with the password, - for standard input',
     },
     renew: { type: 'boolean', short: 'R', help: "renew the cache's ticket" },
+    validate: { type: 'boolean', short: 'v', help: "have the cache's ticket, got with -s, declared valid" },
     lifetime: { type: 'string', short: 'l', value: 'TIME', help: 'lifetime to ask for, such as 10h [krb5.conf, 24h]' },
     'renewable-life': {
       type: 'string',
@@ -66,10 +69,20 @@ On a terminal a password that has expired is changed at once. -X names a certifi
       value: 'TIME',
       help: 'ask for a ticket that can be renewed for so long',
     },
+    'start-time': {
+      type: 'string',
+      short: 's',
+      value: 'TIME',
+      help: 'ask for a ticket for later (postdated): after a time such as 10h,\nor at 20300131083000; -v makes it valid then',
+    },
     forwardable: { type: 'boolean', short: 'f', help: 'ask for a ticket that may be forwarded' },
     'not-forwardable': { type: 'boolean', short: 'F', help: 'ask for one that may not' },
     proxiable: { type: 'boolean', short: 'p', help: 'ask for a ticket that may be proxied' },
     'not-proxiable': { type: 'boolean', short: 'P', help: 'ask for one that may not' },
+    addresses: { type: 'boolean', short: 'a', help: "ask for a ticket that is good at this host's addresses only" },
+    'no-addresses': { type: 'boolean', short: 'A', help: 'ask for one that is good anywhere [krb5.conf, so]' },
+    'request-pac': { type: 'boolean', help: 'ask for a ticket with a PAC [so]' },
+    'no-request-pac': { type: 'boolean', help: 'ask for one without; Active Directory grants nobody access by it' },
     canonicalize: { type: 'boolean', short: 'C', help: "let the KDC put the account's proper name" },
     enterprise: { type: 'boolean', short: 'E', help: 'PRINCIPAL is an enterprise name (UPN) such as jo@corp.example' },
     service: { type: 'string', short: 'S', value: 'SERVICE', help: 'get a first ticket for this service instead' },
@@ -104,22 +117,34 @@ On a terminal a password that has expired is changed at once. -X names a certifi
       throw new UsageError('-k and --password-file exclude each other');
     if (flags['use-keytab'] && (flags.anonymous || parsed.lists['preauth-option']))
       throw new UsageError('-k goes neither with -n nor with -X');
-    if (flags.renew && flags['armor-cache'] !== undefined)
-      throw new UsageError('--armor-cache goes with a password or keytab, not with -R');
-    for (const flag of ['forwardable', 'proxiable'])
-      if (flags[flag] && flags[`not-${flag}`]) throw new UsageError(`--${flag} and --not-${flag} exclude each other`);
+    if (flags.renew && flags.validate) throw new UsageError('-R and -v exclude each other');
+    for (const flag of ['armor-cache', 'start-time'])
+      if ((flags.renew || flags.validate) && flags[flag] !== undefined)
+        throw new UsageError(`--${flag} goes with a password or keytab, not with -R or -v`);
+    for (const [flag, other] of OPPOSITES)
+      if (flags[flag] && flags[other]) throw new UsageError(`--${flag} and --${other} exclude each other`);
+    const start = text(parsed, 'start-time');
+    const from = start === undefined ? undefined : parseStart(start, Date.now());
     await withSession(terminal, async (session) => {
       const collection = caches(text(parsed, 'cache'), session.config, terminal);
       const say = (line: string): void => {
         if (flags.verbose) terminal.err(`${line}\n`);
       };
-      if (flags.renew) await renewCache(session, collection, parsed, say);
-      else await logOn(session, collection, parsed, terminal, say);
+      if (flags.renew || flags.validate) await exchangeTicket(session, collection, parsed, say);
+      else await logOn(session, collection, parsed, terminal, say, from);
     });
   },
 };
 
-async function renewCache(
+const OPPOSITES = [
+  ['forwardable', 'not-forwardable'],
+  ['proxiable', 'not-proxiable'],
+  ['addresses', 'no-addresses'],
+  ['request-pac', 'no-request-pac'],
+] as const;
+
+/** The cache's ticket for one that lives longer, or one that is valid. */
+async function exchangeTicket(
   session: Session,
   collection: CacheCollection,
   parsed: ParsedFlags,
@@ -130,11 +155,12 @@ async function renewCache(
   const content = await cache.read();
   try {
     const tgt = tgtOf(content);
-    if (!tgt) throw new UsageError(`${cache.name} holds no ticket-granting ticket to renew`);
+    const what = parsed.flags.renew ? 'renew' : 'validate';
+    if (!tgt) throw new UsageError(`${cache.name} holds no ticket-granting ticket to ${what}`);
     const life = duration(parsed, 'lifetime');
     const context = sessionContext(session, life === undefined ? {} : { life });
-    const renewed = await renewTicket(context, tgt);
-    await store(cache, content.principal, renewed, context);
+    const got = await (parsed.flags.renew ? renewTicket : validateTicket)(context, tgt);
+    await store(cache, content.principal, got, context);
     say('Authenticated to Kerberos v5');
   } finally {
     wipeCache(content);
@@ -147,6 +173,7 @@ async function logOn(
   parsed: ParsedFlags,
   terminal: Terminal,
   say: (line: string) => void,
+  from: Date | undefined,
 ): Promise<void> {
   const { config } = session;
   const nobodyOf = anonymousRealm(parsed, session);
@@ -180,6 +207,9 @@ async function logOn(
         client: principal,
         secret: proof.secret,
         kdcOptions: options(parsed, config, principal, renew),
+        includePac: !parsed.flags['no-request-pac'],
+        ...(from && { from }),
+        ...(restricted(parsed, config) && { addresses: hostAddresses() }),
         ...(armor && { armor: async () => armor }),
         ...(service !== undefined && { server: principalOf(service, { ...config, defaultRealm: principal.realm }) }),
       });
@@ -256,6 +286,11 @@ function options(parsed: ParsedFlags, config: Krb5Config, client: Principal, ren
     (canonicalize ? kdcOption.CANONICALIZE : 0) |
     (renew || config.renewLifetimeSeconds > 0 ? kdcOption.RENEWABLE : 0)
   );
+}
+
+/** Whether the ticket is to be good at this host only. */
+function restricted({ flags }: ParsedFlags, config: Krb5Config): boolean {
+  return Boolean(flags.addresses) || (!flags['no-addresses'] && !config.noaddresses);
 }
 
 async function store(

@@ -7,7 +7,15 @@ import { fromDer, toDer } from '../../asn1.ts';
 import { AdError } from '../../errors.ts';
 import type { Credentials } from '../credentials.ts';
 import type { Key } from '../crypto/index.ts';
-import { AsReq, KdcReqBody, KrbError, type PaData, PaPacRequest, toPrincipalName } from '../messages.ts';
+import {
+  AsReq,
+  type HostAddress,
+  KdcReqBody,
+  KrbError,
+  type PaData,
+  PaPacRequest,
+  toPrincipalName,
+} from '../messages.ts';
 import { kdcOption, krbError, msgType, nameType, paType } from '../numbers.ts';
 import { formatPrincipal, krbtgt, type Principal } from '../principal.ts';
 import type { KeyHint, PublicKeyProof, Secret } from '../secret.ts';
@@ -28,6 +36,10 @@ export interface AsOptions {
   readonly kdcOptions?: number;
   /** A ticket for later (postdated): whole seconds; it is to be validated then (RFC 4120 2.4). */
   readonly from?: Date;
+  /** Addresses the ticket is good at (RFC 4120 5.4.1); default: any. */
+  readonly addresses?: readonly HostAddress[];
+  /** False: a ticket without a PAC (MS-KILE 2.2.3); Active Directory's services know nobody by such a ticket. */
+  readonly includePac?: boolean;
   /**
    * A ticket-granting ticket of the realm that is asked, somebody else's for instance the machine's, to armor the
    * exchange with (FAST). With it, a KDC that does not answer in armor is refused.
@@ -188,9 +200,10 @@ async function buildRequest(
     rtime: renewable ? wholeSeconds(start + context.renewLifetime) : undefined,
     nonce: newNonce(context.random),
     etypes: [...etypes],
+    addresses: options.addresses && [...options.addresses],
   };
   const padata: PaData[] = [
-    { padataType: paType.PAC_REQUEST, padataValue: toDer(PaPacRequest, { includePac: true }) },
+    { padataType: paType.PAC_REQUEST, padataValue: toDer(PaPacRequest, { includePac: options.includePac ?? true }) },
     { padataType: paType.REQ_ENC_PA_REP, padataValue: new Uint8Array(0) },
   ];
   const key = hint && (await options.secret.key(hint));

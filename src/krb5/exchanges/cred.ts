@@ -2,7 +2,7 @@
 import { fromDer, toDer } from '../../asn1.ts';
 import { copy, wipe } from '../../bytes.ts';
 import { AdError, isAdError, MalformedError } from '../../errors.ts';
-import type { Credentials } from '../credentials.ts';
+import { type Credentials, copyAddresses } from '../credentials.ts';
 import { type Key, profileOf } from '../crypto/index.ts';
 import { EncKrbCredPart, fromPrincipalName, KrbCred, type KrbCredInfo, Ticket, toPrincipalName } from '../messages.ts';
 import { keyUsage, msgType } from '../numbers.ts';
@@ -103,7 +103,7 @@ function credentialsOf(info: KrbCredInfo, der: Uint8Array): Credentials {
     ...(info.renewTill && { renewTill: info.renewTill }),
     flags,
     isSkey: false,
-    addresses: info.caddr ?? [],
+    addresses: copyAddresses(info.caddr),
     authorizationData: [],
     ticket: copy(der),
     secondTicket: new Uint8Array(0),

@@ -6,7 +6,7 @@
 import { fromDer, type Infer } from '../../asn1.ts';
 import { copy, wipe } from '../../bytes.ts';
 import { AdError, isAdError } from '../../errors.ts';
-import type { Credentials } from '../credentials.ts';
+import { type Credentials, copyAddresses } from '../credentials.ts';
 import { etypeName, type Key, profileOf } from '../crypto/index.ts';
 import {
   Checksum,
@@ -116,7 +116,7 @@ export function verifyReply(context: ExchangeContext, reply: ReplyUnderCheck): C
     ...(part.renewTill && { renewTill: part.renewTill }),
     flags: part.flags,
     isSkey: hasFlag(body.kdcOptions, kdcOption.ENC_TKT_IN_SKEY),
-    addresses: part.caddr ?? [],
+    addresses: copyAddresses(part.caddr),
     authorizationData: [],
     ticket: copy(rep.ticket),
     secondTicket: new Uint8Array(0),

@@ -32,7 +32,7 @@ const tgt: Credentials = {
   endtime: new Date(time.getTime() + 3_600_000),
   flags: 0x60000000,
   isSkey: false,
-  addresses: [],
+  addresses: [{ addrType: 2, address: Uint8Array.of(192, 0, 2, 7) }],
   authorizationData: [],
   ticket: ticketOf(REALM),
   secondTicket: new Uint8Array(0),
