@@ -59,6 +59,7 @@ export interface Krb5Config extends EtypeSettings {
   /** Tickets are asked for without addresses. */
   readonly noaddresses: boolean;
   readonly defaultKeytabName?: string;
+  readonly defaultClientKeytabName?: string;
   readonly defaultCcacheName?: string;
   /** The whole tree, for `configValues`. */
   readonly settings: readonly ProfileNode[];
@@ -121,6 +122,7 @@ function interpret(settings: readonly ProfileNode[]): Krb5Config {
 
   const defaultRealm = text('default_realm');
   const defaultKeytabName = text('default_keytab_name');
+  const defaultClientKeytabName = text('default_client_keytab_name');
   const defaultCcacheName = text('default_ccache_name');
   const allowWeakCrypto = flag('allow_weak_crypto', false);
   const udpPreferenceLimit = setting('udp_preference_limit', parseCount, undefined);
@@ -147,6 +149,7 @@ function interpret(settings: readonly ProfileNode[]): Krb5Config {
     ...(udpPreferenceLimit !== undefined && { udpPreferenceLimit }),
     noaddresses: flag('noaddresses', true),
     ...(defaultKeytabName !== undefined && { defaultKeytabName }),
+    ...(defaultClientKeytabName !== undefined && { defaultClientKeytabName }),
     ...(defaultCcacheName !== undefined && { defaultCcacheName }),
     settings,
   };

@@ -3,6 +3,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { toDer } from '../../src/asn1.ts';
+import { fromHex } from '../../src/bytes.ts';
+import { namesOf } from '../../src/cli/kerberos/address-text.ts';
 import { describeCache, formatCache, formatKeytab, timeStyle } from '../../src/cli/kerberos/klist-format.ts';
 import type { Credentials } from '../../src/krb5/credentials.ts';
 import { type CCache, writeCCache } from '../../src/krb5/files/ccache.ts';
@@ -11,7 +13,7 @@ import { Ticket } from '../../src/krb5/messages.ts';
 import { ticketFlag } from '../../src/krb5/numbers.ts';
 import { krbtgt, principal, servicePrincipal } from '../../src/krb5/principal.ts';
 import { scratchDirectory } from '../daemon/fake.ts';
-import { mustRun, needs } from '../support/programs.ts';
+import { mustRun, needs, runProgram } from '../support/programs.ts';
 import { cli } from './run.ts';
 
 const realm = 'CONTOSO.COM';
@@ -74,6 +76,19 @@ const cache: CCache = {
   ],
 };
 
+/** With addresses of each kind, and authorization data. */
+const odd = credential(krbtgt(realm), {
+  addresses: [
+    [2, 'c0000207'],
+    [24, '20010db8000000000000000000000007'],
+    [24, '00000000000000000000ffffc0000208'],
+    [2, 'c00002'],
+    [24, '20010db8'],
+    [20, '41424344'],
+  ].map(([addrType, text]) => ({ addrType: Number(addrType), address: fromHex(String(text)) })),
+  authorizationData: [1, 141].map((adType) => ({ adType, adData: Uint8Array.of(0x30, 0) })),
+});
+
 const C = timeStyle({});
 
 /** Runs `work` in a time zone. */
@@ -88,19 +103,68 @@ async function inZone<T>(t: TestContext, zone: string, work: () => Promise<T>): 
 }
 
 describe('klist', () => {
-  for (const flags of ['', 'f', 'e', 'ef', 'efa', 'aC', 'A', 'Afe']) {
+  for (const flags of ['', 'c', 'f', 'e', 'ef', 'efan', 'anC', 'A', 'Afe', 'd', 'de', 'def', 'dfan', 'dCane', 'il']) {
     const name = flags === '' ? 'klist' : `klist -${flags}`;
     test(`prints what MIT's ${name} prints`, { skip: needs('klist') }, async (t) => {
       const path = join(await scratchDirectory(t), 'krb5cc');
       await writeFile(path, writeCCache(cache), { mode: 0o600 });
       const args = flags === '' ? [] : [`-${flags}`];
       const env = { KRB5CCNAME: path };
-      const theirs = await mustRun('klist', [...args, ...(flags.includes('a') ? ['-n'] : [])], { env });
+      const theirs = await mustRun('klist', args, { env });
       const ours = await inZone(t, 'UTC', () => cli(['klist', ...args], { env }));
       assert.deepEqual([ours.code, ours.err], [0, '']);
       assert.equal(ours.out, theirs);
     });
   }
+
+  test("prints what MIT's klist prints of addresses, and of authorization data", {
+    skip: needs('klist'),
+  }, async (t) => {
+    const path = join(await scratchDirectory(t), 'krb5cc');
+    await writeFile(path, writeCCache({ principal: client, credentials: [odd] }), { mode: 0o600 });
+    for (const flags of ['-an', '-dan']) {
+      const theirs = await mustRun('klist', [flags, path]);
+      assert.equal((await inZone(t, 'UTC', () => cli(['klist', flags, path]))).out, theirs);
+    }
+  });
+
+  test('refuses together what MIT refuses together', { skip: needs('klist') }, async (t) => {
+    const directory = await scratchDirectory(t);
+    const [KRB5CCNAME, KRB5_KTNAME] = [join(directory, 'krb5cc'), join(directory, 'keytab')];
+    await writeFile(KRB5CCNAME, writeCCache(cache), { mode: 0o600 });
+    await writeFile(KRB5_KTNAME, writeKeytab(keytab));
+    const env = { KRB5CCNAME, KRB5_KTNAME, KRB5_CLIENT_KTNAME: KRB5_KTNAME };
+    const letters = [...'celAfsnCkitKd'];
+    const pairs = letters.flatMap((a, i) => letters.slice(i).map((b) => (a === b ? `-${a}` : `-${a}${b}`)));
+    for (const flags of [...pairs, '-an', '-kKt', '-kan', '-lAs']) {
+      const theirs = await runProgram('klist', [flags], { env });
+      const ours = await cli(['klist', flags], { env });
+      assert.equal(ours.code === 2, theirs.stderr.startsWith('Usage'), flags);
+    }
+  });
+
+  test('shows addresses by the names that hosts have', async () => {
+    const nameOf = async (address: string): Promise<string> => {
+      if (address === '192.0.2.7') return 'web.contoso.com';
+      throw new Error('ENOTFOUND');
+    };
+    const names = await namesOf(odd.addresses, nameOf);
+    assert.match(
+      formatCache({ principal: client, credentials: [odd] }, 'x', C, { addresses: true, names }),
+      /Addresses: web\.contoso\.com, 2001:db8::7, /,
+    );
+  });
+
+  test("-ki lists the clients' keytab", async (t) => {
+    const directory = await scratchDirectory(t);
+    const [path, conf] = [join(directory, 'client.keytab'), join(directory, 'krb5.conf')];
+    await writeFile(path, writeKeytab(keytab));
+    await writeFile(conf, `[libdefaults]\n default_client_keytab_name = FILE:${directory}/%{null}client.keytab\n`);
+    const listed = (await cli(['klist', '-k', path])).out;
+    assert.equal((await cli(['klist', '-ki'], { env: { KRB5_CONFIG: conf } })).out, listed);
+    const variable = { KRB5_CONFIG: conf, KRB5_CLIENT_KTNAME: '/dev/null/none' };
+    assert.match((await cli(['klist', '-ki'], { env: variable })).err, /\/dev\/null\/none/);
+  });
 
   for (const flags of ['k', 'ke', 'kt', 'kte', 'kteK', 'kK']) {
     test(`prints what MIT's klist -${flags} prints`, { skip: needs('klist') }, async (t) => {

@@ -1,5 +1,5 @@
 /** Removes ticket caches. */
-import { isAdError } from '../../errors.ts';
+import { AdError, isAdError } from '../../errors.ts';
 import { UsageError } from '../../flags.ts';
 import { cacheOf } from '../../krb5/files/ccache-collection.ts';
 import { type Command, text } from '../command.ts';
@@ -11,15 +11,20 @@ export const kdestroy: Command = {
   summary: 'remove a ticket cache',
   description: 'Writes zeros over the ticket cache and removes it.',
   flags: {
-    all: { type: 'boolean', short: 'A', help: 'every cache of the collection' },
-    cache: { type: 'string', short: 'c', value: 'NAME', completes: 'file', help: 'this cache' },
+    all: { type: 'boolean', short: 'A', help: 'every cache of the collection, which -c may name' },
+    cache: {
+      type: 'string',
+      short: 'c',
+      value: 'NAME',
+      completes: 'file',
+      help: 'this cache, or with -A and -p the collection',
+    },
     principal: { type: 'string', short: 'p', value: 'PRINCIPAL', help: "the collection's cache of this principal" },
     quiet: { type: 'boolean', short: 'q', help: 'do not say that there is none' },
   },
   async run(parsed, terminal) {
     const { flags } = parsed;
-    if (flags.all && (flags.cache !== undefined || flags.principal !== undefined))
-      throw new UsageError('-A goes with neither -c nor -p');
+    if (flags.all && flags.principal !== undefined) throw new UsageError('-A and -p exclude each other');
     const config = await loadConfig(terminal);
     const collection = caches(text(parsed, 'cache'), config, terminal);
     const who = text(parsed, 'principal');
@@ -28,8 +33,8 @@ export const kdestroy: Command = {
       return;
     }
     const cache = who === undefined ? await collection.primary() : await cacheOf(collection, principalOf(who, config));
+    if (!cache) throw new AdError('NOT_FOUND', `there is no ticket cache of ${who} in the collection`);
     try {
-      if (!cache) throw new UsageError(`there is no cache of ${who}`);
       await cache.destroy();
     } catch (e) {
       if (!isAdError(e, 'NOT_FOUND')) throw e;

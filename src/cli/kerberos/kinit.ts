@@ -5,6 +5,7 @@ import { isAdError } from '../../errors.ts';
 import { type ParsedFlags, UsageError } from '../../flags.ts';
 import type { Krb5Config } from '../../krb5/config.ts';
 import type { Credentials } from '../../krb5/credentials.ts';
+import { clientKeytabPath } from '../../krb5/environment/environment.ts';
 import { asExchange } from '../../krb5/exchanges/as.ts';
 import type { ExchangeContext } from '../../krb5/exchanges/context.ts';
 import { renewTicket, validateTicket } from '../../krb5/exchanges/tgs.ts';
@@ -53,6 +54,11 @@ On a terminal a password that has expired is changed at once. -X names a certifi
       value: 'FILE',
       completes: 'file',
       help: 'the keytab, with -k [KRB5_KTNAME, krb5.conf, /etc/krb5.keytab]',
+    },
+    'client-keytab': {
+      type: 'boolean',
+      short: 'i',
+      help: 'the keytab of clients, with -k [KRB5_CLIENT_KTNAME, krb5.conf,\n/etc/krb5/user/UID/client.keytab]',
     },
     'password-file': {
       type: 'string',
@@ -112,7 +118,9 @@ On a terminal a password that has expired is changed at once. -X names a certifi
   ],
   async run(parsed, terminal) {
     const { flags } = parsed;
-    if (flags.keytab !== undefined && !flags['use-keytab']) throw new UsageError('--keytab goes with -k');
+    for (const flag of ['keytab', 'client-keytab'])
+      if (flags[flag] !== undefined && !flags['use-keytab']) throw new UsageError(`--${flag} goes with -k`);
+    if (flags.keytab !== undefined && flags['client-keytab']) throw new UsageError('-i and -t exclude each other');
     if (flags['use-keytab'] && flags['password-file'] !== undefined)
       throw new UsageError('-k and --password-file exclude each other');
     if (flags['use-keytab'] && (flags.anonymous || parsed.lists['preauth-option']))
@@ -198,7 +206,7 @@ async function logOn(
       `Using ${fresh ? 'new' : parsed.flags.cache === undefined ? 'default' : 'specified'} cache: ${residual(cache)}`,
     );
     say(`Using principal: ${formatPrincipal(principal)}`);
-    if (parsed.flags['use-keytab']) say(`Using keytab: ${keytabPath(text(parsed, 'keytab'), config, terminal)}`);
+    if (parsed.flags['use-keytab']) say(`Using keytab: ${keytabOf(parsed, config, terminal)}`);
     const [life, renew] = [duration(parsed, 'lifetime'), duration(parsed, 'renewable-life')];
     const context = sessionContext(session, { ...(life && { life }), ...(renew && { renew }) });
     const service = text(parsed, 'service');
@@ -253,12 +261,16 @@ async function prove(
 ): Promise<Proof> {
   const { config } = session;
   const permitted = permittedEtypes(config);
-  if (parsed.flags['use-keytab'])
-    return keytabProof(keytabPath(text(parsed, 'keytab'), config, terminal), named, permitted);
+  if (parsed.flags['use-keytab']) return keytabProof(keytabOf(parsed, config, terminal), named, permitted);
   const principal = named ?? (await ownerOf(cache)) ?? principalOf(userInfo().username, config);
   const byCertificate = await proveByCertificate(principal, session, parsed, terminal);
   if (byCertificate) return byCertificate;
   return passwordProof(principal, text(parsed, 'password-file'), terminal, permitted);
+}
+
+function keytabOf(parsed: ParsedFlags, config: Krb5Config, terminal: Terminal): string {
+  if (parsed.flags['client-keytab']) return clientKeytabPath(undefined, config, terminal.env);
+  return keytabPath(text(parsed, 'keytab'), config, terminal);
 }
 
 /** In a collection: the principal's own cache, else the primary if nobody has it yet, else a new one. */

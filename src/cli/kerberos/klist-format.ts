@@ -1,5 +1,4 @@
 /** The text of MIT's klist, line for line, and the same facts for machines. */
-import { isIP } from 'node:net';
 import { fromDer } from '../../asn1.ts';
 import { hex } from '../../bytes.ts';
 import type { Credentials } from '../../krb5/credentials.ts';
@@ -7,9 +6,10 @@ import { etypeName } from '../../krb5/crypto/index.ts';
 import type { CCache } from '../../krb5/files/ccache.ts';
 import { configEntryOf, isConfigEntry, isRemoved } from '../../krb5/files/ccache-config.ts';
 import type { KeytabEntry } from '../../krb5/files/keytab.ts';
-import { type HostAddress, Ticket } from '../../krb5/messages.ts';
+import { Ticket } from '../../krb5/messages.ts';
 import { ticketFlagLetters } from '../../krb5/numbers.ts';
 import { formatPrincipal, samePrincipal } from '../../krb5/principal.ts';
+import { type AddressNames, addressText } from './address-text.ts';
 
 /** How klist writes times: in the C locale with two digits of the year, elsewhere with four. */
 export interface TimeStyle {
@@ -37,7 +37,11 @@ export interface CacheDetails {
   readonly flags?: boolean;
   readonly etypes?: boolean;
   readonly addresses?: boolean;
+  /** What addresses are called, where they are not shown as numbers. */
+  readonly names?: AddressNames;
   readonly config?: boolean;
+  /** Types of authorization data. */
+  readonly authdata?: boolean;
 }
 
 /** @param name as `FILE:/tmp/krb5cc_0` */
@@ -62,7 +66,11 @@ function formatSetting(c: Credentials, details: CacheDetails): string[] {
   const value = [...entry.value].map((b) =>
     b >= 0x20 && b < 0x7f ? String.fromCharCode(b) : `\\${b.toString(8).padStart(3, '0')}`,
   );
-  return [`config: ${entry.key}${about} = ${value.join('')}`, ...(details.addresses ? ['\tAddresses: (none)'] : [])];
+  return [
+    `config: ${entry.key}${about} = ${value.join('')}`,
+    ...(details.authdata ? [`\t${authdataTypes(c)}`] : []),
+    ...(details.addresses ? ['\tAddresses: (none)'] : []),
+  ];
 }
 
 function formatTicket(c: Credentials, cache: CCache, times: TimeStyle, details: CacheDetails): string[] {
@@ -74,21 +82,22 @@ function formatTicket(c: Credentials, cache: CCache, times: TimeStyle, details: 
     ...(c.renewTill ? [`renew until ${when(c.renewTill)}`] : []),
     ...(flags ? [`Flags: ${flags}`] : []),
   ];
-  const etypes = details.etypes ? [`Etype (skey, tkt): ${etypeName(c.key.etype)}, ${ticketEtype(c)} `] : [];
+  const rest = [
+    ...(details.etypes ? [`Etype (skey, tkt): ${etypeName(c.key.etype)}, ${ticketEtype(c)} `] : []),
+    ...(details.authdata ? [authdataTypes(c)] : []),
+  ];
   // As klist wraps: a time and one more fact fill a line.
-  if (c.renewTill && facts.length > 1) out.push(`\t${facts.join(', ')}`, ...etypes.map((text) => `\t${text}`));
-  else if (facts.length + etypes.length > 0) out.push(`\t${[...facts, ...etypes].join(', ')}`);
-  if (details.addresses) out.push(`\tAddresses: ${c.addresses.map(addressText).join(', ') || '(none)'}`);
+  const lines = c.renewTill && facts.length > 1 ? [facts, rest] : [[...facts, ...rest]];
+  for (const line of lines) if (line.length > 0) out.push(`\t${line.join(', ')}`);
+  if (details.addresses) {
+    const texts = c.addresses.map((address) => addressText(address, details.names));
+    out.push(`\tAddresses: ${texts.join(', ') || '(none)'}`);
+  }
   return out;
 }
 
-function addressText({ addrType, address }: HostAddress): string {
-  if (addrType === 2 && address.length === 4) return [...address].join('.');
-  const groups = Array.from({ length: 8 }, (_, i) => hex(address.slice(2 * i, 2 * i + 2))).join(':');
-  if (addrType === 24 && address.length === 16 && isIP(groups))
-    return new URL(`http://[${groups}]`).hostname.slice(1, -1);
-  return `type ${addrType} ${hex(address)}`;
-}
+const authdataTypes = (c: Credentials): string =>
+  `AD types: ${c.authorizationData.map(({ adType }) => adType).join(', ')}`;
 
 /** The table of `klist -l`. */
 export function formatList(caches: readonly { name: string; principal: string; expired: boolean }[]): string {

@@ -3,13 +3,15 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AdError } from '../../errors.ts';
 import { type ParsedFlags, UsageError } from '../../flags.ts';
+import { clientKeytabPath } from '../../krb5/environment/environment.ts';
 import type { CCache } from '../../krb5/files/ccache.ts';
 import { isConfigEntry } from '../../krb5/files/ccache-config.ts';
 import type { CacheHandle } from '../../krb5/files/ccache-file.ts';
 import { loadKeytab, wipeEntries } from '../../krb5/files/keytab-edit.ts';
 import { formatPrincipal, isKrbtgt } from '../../krb5/principal.ts';
-import { type Command, text } from '../command.ts';
+import type { Command } from '../command.ts';
 import type { Terminal } from '../terminal.ts';
+import { namesOf } from './address-text.ts';
 import { loadConfig } from './config.ts';
 import { describeCache, describeKeytab, formatCache, formatKeytab, formatList, timeStyle } from './klist-format.ts';
 import { caches, keytabPath, wipeCache } from './session.ts';
@@ -21,16 +23,22 @@ export const klist: Command = {
 as DIR:/run/krb5, or a directory of a lease, whose cache is its krb5cc; without it the cache is that of
 KRB5CCNAME, krb5.conf or the user. The daemon is not asked.`,
   flags: {
-    cache: { type: 'string', short: 'c', value: 'NAME', completes: 'file', help: 'the ticket cache, as NAME' },
+    cache: { type: 'boolean', short: 'c', help: 'NAME is a ticket cache, as it is without -k' },
     etypes: { type: 'boolean', short: 'e', help: 'show encryption types' },
     flags: { type: 'boolean', short: 'f', help: "show tickets' flags" },
-    addresses: { type: 'boolean', short: 'a', help: 'show addresses' },
-    numeric: { type: 'boolean', short: 'n', help: 'addresses are shown as numbers, always' },
+    addresses: { type: 'boolean', short: 'a', help: 'show addresses, by the names of their hosts' },
+    numeric: { type: 'boolean', short: 'n', help: 'with -a: as numbers' },
+    authdata: { type: 'boolean', short: 'd', help: "show types of tickets' authorization data" },
     config: { type: 'boolean', short: 'C', help: 'show settings among the tickets' },
     all: { type: 'boolean', short: 'A', help: 'all caches of the collection' },
     list: { type: 'boolean', short: 'l', help: 'the caches of the collection, a line each' },
     status: { type: 'boolean', short: 's', help: 'print nothing; exit with 0 when there is a valid ticket, else 1' },
     keytab: { type: 'boolean', short: 'k', help: 'list a keytab' },
+    'client-keytab': {
+      type: 'boolean',
+      short: 'i',
+      help: 'with -k: the keytab of clients unless NAME says which\n[KRB5_CLIENT_KTNAME, krb5.conf, /etc/krb5/user/UID/client.keytab]',
+    },
     times: { type: 'boolean', short: 't', help: 'with -k: when each key was made' },
     keys: { type: 'boolean', short: 'K', help: 'with -k: the keys themselves' },
     json: { type: 'boolean', help: 'machine-readable output' },
@@ -38,8 +46,8 @@ KRB5CCNAME, krb5.conf or the user. The daemon is not asked.`,
   operands: { synopsis: '[NAME]', most: 1, completes: 'file' },
   async run(parsed, terminal) {
     const { flags } = parsed;
-    const given = parsed.positionals[0] ?? text(parsed, 'cache');
-    if ((flags.times || flags.keys) && !flags.keytab) throw new UsageError('-t and -K go with -k');
+    const given = parsed.positionals[0];
+    checkFlags(flags);
     if (flags.keytab) {
       await listKeytab(given, parsed, terminal);
       return 0;
@@ -53,6 +61,8 @@ KRB5CCNAME, krb5.conf or the user. The daemon is not asked.`,
     for (const handle of handles) {
       const cache = await handle.read();
       wipeCache(cache);
+      const all = cache.credentials.flatMap((c) => c.addresses);
+      const names = flags.addresses && !flags.numeric && !flags.json ? await namesOf(all) : undefined;
       shown.push(
         flags.json
           ? describeCache(cache, handle.name)
@@ -60,7 +70,9 @@ KRB5CCNAME, krb5.conf or the user. The daemon is not asked.`,
               flags: Boolean(flags.flags),
               etypes: Boolean(flags.etypes),
               addresses: Boolean(flags.addresses),
+              ...(names && { names }),
               config: Boolean(flags.config),
+              authdata: Boolean(flags.authdata),
             }),
       );
     }
@@ -68,6 +80,16 @@ KRB5CCNAME, krb5.conf or the user. The daemon is not asked.`,
     return handles.length > 0 ? 0 : 1;
   },
 };
+
+/** What excludes what, as with MIT. */
+function checkFlags(flags: ParsedFlags['flags']): void {
+  if ((flags.times || flags.keys) && !flags.keytab) throw new UsageError('-t and -K go with -k');
+  if (flags.numeric && !flags.addresses) throw new UsageError('-n goes with -a');
+  for (const flag of ['cache', 'flags', 'addresses', 'all', 'list', 'status'])
+    if (flags[flag] && flags.keytab) throw new UsageError(`--${flag} does not go with -k`);
+  for (const flag of ['all', 'status'])
+    if (flags[flag] && flags.list) throw new UsageError(`--${flag} does not go with -l`);
+}
 
 /** The directory of a lease stands for the cache in it. */
 async function insideLease(given: string): Promise<string> {
@@ -79,7 +101,10 @@ async function insideLease(given: string): Promise<string> {
 }
 
 async function listKeytab(given: string | undefined, { flags }: ParsedFlags, terminal: Terminal): Promise<void> {
-  const path = keytabPath(given, given === undefined ? await loadConfig(terminal) : undefined, terminal);
+  const config = given === undefined ? await loadConfig(terminal) : undefined;
+  const path = flags['client-keytab']
+    ? clientKeytabPath(given, config, terminal.env)
+    : keytabPath(given, config, terminal);
   const entries = await loadKeytab(path);
   try {
     const name = `FILE:${path}`;

@@ -5,7 +5,7 @@ import { type Krb5Config, loadKrb5Config } from '../config.ts';
 import { DEFAULT_ETYPES } from '../crypto/index.ts';
 import type { Clock, ContextOptions } from '../exchanges/context.ts';
 import { type CacheCollection, type MemoryCaches, openCaches } from '../files/ccache-collection.ts';
-import { type CacheName, defaultCacheName, parseCacheName } from '../files/ccache-name.ts';
+import { type CacheName, defaultCacheName, expandTokens, parseCacheName } from '../files/ccache-name.ts';
 import { Locator, type SiteOf } from '../network/locate.ts';
 import { NetworkTransport, networkSettings } from '../network/network.ts';
 import { DnsResolver, type Resolver } from '../network/resolver.ts';
@@ -116,7 +116,31 @@ export function keytabPath(
   config: Pick<Krb5Config, 'defaultKeytabName'> | undefined,
   env: Variables,
 ): string {
-  const name = given ?? (env.KRB5_KTNAME || config?.defaultKeytabName || DEFAULT_KEYTAB);
+  return pathOf(given ?? (env.KRB5_KTNAME || config?.defaultKeytabName || DEFAULT_KEYTAB));
+}
+
+/** Where a user's keytab lies for programs that log on by themselves, unless told otherwise; as Debian has it. */
+const CLIENT_KEYTAB = '/etc/krb5/user/%{euid}/client.keytab';
+
+/**
+ * Path of the keytab that clients log on with: the one given, else that of KRB5_CLIENT_KTNAME, krb5.conf's
+ * default_client_keytab_name, or /etc/krb5/user/UID/client.keytab.
+ * @param given a path, or `FILE:path`
+ * @throws as `keytabPath`
+ */
+export function clientKeytabPath(
+  given: string | undefined,
+  config: Pick<Krb5Config, 'defaultClientKeytabName'> | undefined,
+  env: Variables,
+): string {
+  const named = given ?? env.KRB5_CLIENT_KTNAME;
+  if (named) return pathOf(named);
+  const username = nameOfUser();
+  const user = { env, uid: process.getuid?.() ?? 0, ...(username && { username }) };
+  return pathOf(expandTokens(config?.defaultClientKeytabName ?? CLIENT_KEYTAB, user));
+}
+
+function pathOf(name: string): string {
   const [, type, path] = /^(?:([A-Z]+):)?(.*)$/s.exec(name) ?? [];
   if (type !== undefined && type !== 'FILE' && type !== 'WRFILE')
     throw new AdError('INVALID_ARGUMENT', `the keytab ${name} is no file, and only files can be read here`);

@@ -116,7 +116,15 @@ describe('kinit with MIT', { skip: needsMitRealm }, () => {
     }
   });
 
+  test("lives on the clients' keytab", async () => {
+    const KRB5_CLIENT_KTNAME = `FILE:${await mit.keytab('WEB1$')}`;
+    await done(['kinit', '-k', '-i', 'WEB1$'], { KRB5_CLIENT_KTNAME });
+    assert.match(await theirs('klist', []), /Default principal: WEB1\$@MIT\.TEST/);
+  });
+
   for (const [argv, message] of [
+    [['-i', 'alice'], /goes with -k/],
+    [['-k', '-i', '-t', 'x', 'alice'], /exclude each other/],
     [['-s', 'soon', 'alice'], /must be a time/],
     [['-s', '20200101000000', 'alice'], /not in the future/],
     [['-R', '-v'], /exclude each other/],

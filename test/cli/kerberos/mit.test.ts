@@ -240,6 +240,32 @@ describe('with MIT', { skip: needsMitRealm }, () => {
     });
   });
 
+  describe('kdestroy of a collection', () => {
+    const collection = () => `DIR:${at('several')}`;
+    const listed = async (): Promise<string[]> =>
+      ((await mit.run('klist', ['-l'], '', { KRB5CCNAME: collection() })).stdout.match(/^\w+(?=@MIT)/gm) ?? []).sort();
+    beforeEach(async () => {
+      const env = { KRB5CCNAME: collection() };
+      await theirs('kinit', ['alice'], env, 'a secret\n');
+      await theirs('kinit', ['bob'], env, 'b secret\n');
+    });
+
+    test("takes a principal's cache out of the one that -c names", async () => {
+      await done(['kdestroy', '-q', '-c', collection(), '-p', 'alice']);
+      assert.deepEqual(await listed(), ['bob']);
+      const again = await cli(['kdestroy', '-c', collection(), '-p', 'alice']);
+      assert.equal(again.code, 1);
+      assert.match(again.err, /no ticket cache of alice/);
+      assert.deepEqual(await listed(), ['bob']);
+    });
+
+    test('takes all of them with -A', async () => {
+      await done(['kdestroy', '-A', '-c', collection()]);
+      assert.deepEqual(await listed(), []);
+      assert.equal((await cli(['kdestroy', '-A', '-p', 'alice'])).code, 2);
+    });
+  });
+
   describe('keytab', () => {
     test("adds keys with the KDC's salt and version: the bytes kadmin exports", async () => {
       await mit.kadmin('add_principal -pw "kt secret" svc', 'change_password -pw "second secret" svc');
