@@ -50,7 +50,7 @@ describe('credentials-fetcher', () => {
     [['kinit', '-t', 'x'], /--keytab goes with -k/],
     [['kinit', '-f', '-F'], /exclude each other/],
     [['kvno'], /at least one service/],
-    [['kdestroy', '-A', '-p', 'x'], /neither -c nor -p/],
+    [['kdestroy', '-A', '-p', 'x'], /-A and -p exclude each other/],
     [['kswitch'], /one of -c and -p/],
     [['keytab'], /say what to do/],
     [['keytab', 'constructor'], /say what to do/],
