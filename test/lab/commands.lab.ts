@@ -68,6 +68,56 @@ describe('the commands', { skip: status.available ? false : status.reason }, () 
     assert.match(stderr, /KDC_ERR_BADOPTION.*delegation/);
   });
 
+  test("kvno leaves in a cache what MIT's leaves there, and each finds the other's", async () => {
+    const all = join(work, 'dumped.keytab');
+    await must(lab.paths.script, ['dump-keys', all]);
+    const services = lab.backs.slice(0, 2).map(({ host }) => `HOST/${host}`);
+    const wanted = ['-I', lab.alice.name, '-P', ...services];
+    const left = async (get: () => Promise<string>): Promise<[said: string, listed: string]> => {
+      await must('kinit', ['-f', '-k', '-t', all, lab.middleApp.principal], { env });
+      const said = await get();
+      const listed = await must('klist', ['-f'], { env });
+      assert.equal(await done(['klist', '-f']), listed);
+      return [said, listed.replace(/\d\d\/\d\d\/\d\d \d\d:\d\d:\d\d/g, 'T')];
+    };
+    const theirs = await left(() => must('kvno', wanted, { env }));
+    const ours = await left(() => done(['kvno', ...wanted]));
+    assert.deepEqual(ours, theirs);
+    assert.equal(ours[1].match(/for client alice@/g)?.length, 3);
+    await must('kvno', ['--cached-only', '-I', lab.alice.name, lab.middleApp.principal], { env });
+    await done(['kvno', '--cached-only', ...wanted]);
+  });
+
+  test('kvno does not go on for an account that is not to be delegated', async () => {
+    const { code, stdout, stderr } = await cli(['kvno', '-I', lab.sensitive.name, '-P', `HOST/${lab.backs[0]!.host}`]);
+    assert.deepEqual([code, stdout], [1, '']);
+    assert.match(stderr, /KDC_ERR_BADOPTION/);
+  });
+
+  test("kvno --u2u gets a ticket to a user that MIT's kvno takes for its own", async () => {
+    const of = join(work, 'of-alice');
+    await must('kinit', ['-c', of, lab.alice.principal], { input: `${lab.alice.password}\n` });
+    await kinit();
+    const said = await done(['kvno', '--u2u', of, lab.alice.name]);
+    assert.equal(said, await must('kvno', ['--cached-only', '--u2u', of, lab.alice.name], { env }));
+  });
+
+  test('kinit says that this domain makes no tickets for later', async () => {
+    const args = ['-s', '1h', '--password-file', join(work, 'pw'), lab.reader.principal];
+    const { code, stderr } = await cli(['kinit', ...args]);
+    assert.equal(code, 1);
+    assert.match(stderr, /KDC_ERR_POLICY.*the realm's policy forbids it/);
+  });
+
+  test("kinit's ticket for this host only names its addresses, as MIT's does", async () => {
+    const addresses = async (): Promise<string | undefined> =>
+      /Addresses: .*/.exec(await must('klist', ['-an'], { env }))?.[0];
+    await kinit('-a');
+    const ours = await addresses();
+    await must('kinit', ['-a', lab.reader.principal], { env, input: `${lab.reader.password}\n` });
+    assert.equal(ours, await addresses());
+  });
+
   test('kinit takes an enterprise name and lets the KDC put the proper one', async () => {
     const upn = `${lab.reader.name}@${lab.domain}`;
     await done(['kinit', '-E', '--password-file', join(work, 'pw'), upn]);

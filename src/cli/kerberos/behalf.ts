@@ -1,5 +1,5 @@
 /** kvno in other ways than plainly: in a user's name (S4U, MS-SFU), and for a session of a user (user-to-user). */
-import { copy, wipe } from '../../bytes.ts';
+import { copy, equal, wipe } from '../../bytes.ts';
 import { AdError } from '../../errors.ts';
 import { type ParsedFlags, UsageError } from '../../flags.ts';
 import type { KrbClient } from '../../krb5/client.ts';
@@ -36,11 +36,13 @@ export const behalfFlags: FlagTable = {
 
 /** How a run of kvno gets its tickets. */
 export interface WayToTickets {
-  /** Whose tickets of the cache will do; undefined where none will. */
-  readonly holder: Principal | undefined;
+  /** A ticket of the cache that will do, which is the cache's to wipe. */
+  find(server: Principal): Credentials | undefined;
   /** The ticket is the caller's to wipe. */
   ticket(server: Principal): Promise<Credentials>;
-  /** Wipes what tickets were got with. */
+  /** What tickets were got with and is as good as they are: the user's ticket to the account itself. */
+  readonly evidence: readonly Credentials[];
+  /** Wipes `evidence`. */
   close(): void;
 }
 
@@ -65,24 +67,45 @@ export async function wayToTickets(
 ): Promise<WayToTickets> {
   const user = userOf(cache, session, parsed);
   const other = text(parsed, 'u2u');
-  const nothing = (): void => undefined;
+  const plain = { evidence: [], close: () => undefined };
   if (other !== undefined) {
     const userToUser = await ticketIn(other, session, terminal);
     const ticket = async (server: Principal) => own(await client.ticket(server, { userToUser }), userToUser);
-    return { holder: undefined, ticket, close: nothing };
+    return { ...plain, find: (server) => held(cache, cache.principal, server, userToUser), ticket };
   }
-  if (!user)
-    return { holder: cache.principal, ticket: async (server) => own(await client.ticket(server)), close: nothing };
-  if (!parsed.flags.proxy) return { holder: user, ticket: (server) => forSelf(client, user, server), close: nothing };
-  let evidence: Credentials | undefined;
+  const find = (server: Principal) => held(cache, user ?? cache.principal, server);
+  if (!user) return { ...plain, find, ticket: async (server) => own(await client.ticket(server)) };
+  if (!parsed.flags.proxy) return { ...plain, find, ticket: (server) => forSelf(client, user, server) };
+  const evidence: Credentials[] = [];
   return {
-    holder: user,
+    find,
     ticket: async (server) => {
-      evidence ??= await client.s4u2self(user);
-      return client.s4u2proxy(evidence, server);
+      const known = evidence[0] ?? find(cache.principal);
+      if (!known) evidence.push(await client.s4u2self(user));
+      return client.s4u2proxy(known ?? evidence[0]!, server);
     },
-    close: () => wipe(evidence?.key.value),
+    evidence,
+    close: () => wipe(...evidence.map((c) => c.key.value)),
   };
+}
+
+/**
+ * A ticket of the cache in the right name that still lasts. One in a user's name is not the account's own, nor the other
+ * way round; one for a session of a user is for that session.
+ */
+function held(
+  cache: CCache,
+  holder: Principal,
+  server: Principal,
+  session: Uint8Array = new Uint8Array(0),
+): Credentials | undefined {
+  return cache.credentials.find(
+    (c) =>
+      (c.isSkey ? equal(c.secondTicket, session) : session.length === 0) &&
+      samePrincipal(c.client, holder) &&
+      samePrincipal(c.server, server) &&
+      c.endtime.getTime() > Date.now(),
+  );
 }
 
 /** A copy: the client wipes its own when it is closed. */

@@ -12,7 +12,7 @@ import type { CacheHandle } from '../../krb5/files/ccache-file.ts';
 import type { KeytabEntry } from '../../krb5/files/keytab.ts';
 import { loadKeytab, wipeEntries } from '../../krb5/files/keytab-edit.ts';
 import { Ticket } from '../../krb5/messages.ts';
-import { keyUsage } from '../../krb5/numbers.ts';
+import { keyUsage, nameType } from '../../krb5/numbers.ts';
 import { formatPrincipal, type Principal, samePrincipal, servicePrincipal } from '../../krb5/principal.ts';
 import { type Command, text } from '../command.ts';
 import type { Terminal } from '../terminal.ts';
@@ -64,14 +64,22 @@ cache is of (S4U2Self); with -P too, it is for the SERVICE, where the domain let
       value: 'NAME',
       help: 'each SERVICE is a host, and this its service, such as HTTP',
     },
+    'unknown-name': { type: 'boolean', short: 'u', help: 'ask for the SERVICE by a name of unknown type' },
     ...behalfFlags,
     'cached-only': { type: 'boolean', help: 'do not ask a KDC' },
     'no-store': { type: 'boolean', help: 'do not keep the tickets' },
-    'out-cache': { type: 'string', value: 'NAME', completes: 'file', help: 'keep them in this new cache instead' },
+    'out-cache': {
+      type: 'string',
+      value: 'NAME',
+      completes: 'file',
+      help: 'keep them in this new cache instead, when there are all',
+    },
   },
   operands: { synopsis: 'SERVICE...', most: 256, completes: 'word' },
   async run(parsed, terminal) {
     if (parsed.positionals.length === 0) throw new UsageError('at least one service is required');
+    if (parsed.flags['unknown-name'] && parsed.flags['service-name'] !== undefined)
+      throw new UsageError('-u and -S exclude each other');
     checkBehalf(parsed);
     return withSession(terminal, (session) => getAll(session, parsed, terminal));
   },
@@ -92,7 +100,7 @@ async function getAll(session: Session, parsed: ParsedFlags, terminal: Terminal)
     for (const word of parsed.positionals) {
       const server = serviceOf(word, parsed, session, cache.principal);
       try {
-        const held = cached(cache, server, way.holder);
+        const held = way.find(server);
         const ticket = held ?? (await get(cache, server, parsed, way));
         if (!held) fresh.push(ticket);
         shown.push(ticket);
@@ -106,7 +114,8 @@ async function getAll(session: Session, parsed: ParsedFlags, terminal: Terminal)
         terminal.err(`kvno: ${e.message} while getting credentials for ${formatPrincipal(server)}\n`);
       }
     }
-    await keep(handle, cache, fresh, shown, session, parsed, terminal);
+    const all = failed === 0 ? shown : [];
+    await keep(handle, cache, [...way.evidence, ...fresh], all, session, parsed, terminal);
   } finally {
     way?.close();
     client.close();
@@ -117,7 +126,10 @@ async function getAll(session: Session, parsed: ParsedFlags, terminal: Terminal)
   return failed > 0 ? 1 : 0;
 }
 
-/** In the cache that was read, or in a new one of the tickets' own client. */
+/**
+ * In the cache that was read, or in a new one of the tickets' own client.
+ * @param shown those for a new cache, which MIT writes only when it got all
+ */
 async function keep(
   handle: CacheHandle,
   cache: CCache,
@@ -155,20 +167,10 @@ function clientOf(session: Session, cache: CCache, parsed: ParsedFlags): KrbClie
 
 function serviceOf(word: string, parsed: ParsedFlags, { config }: Session, client: Principal): Principal {
   const service = text(parsed, 'service-name');
-  if (service === undefined) return principalOf(word, { ...config, defaultRealm: config.defaultRealm ?? client.realm });
-  return servicePrincipal(service, word.toLowerCase(), realmOfHost(config, word) ?? client.realm);
-}
-
-/** A ticket of the cache in the right name. One in a user's name is not the account's own, nor the other way round. */
-function cached(cache: CCache, server: Principal, holder: Principal | undefined): Credentials | undefined {
-  return cache.credentials.find(
-    (c) =>
-      holder !== undefined &&
-      !c.isSkey &&
-      samePrincipal(c.client, holder) &&
-      samePrincipal(c.server, server) &&
-      c.endtime.getTime() > Date.now(),
-  );
+  if (service !== undefined)
+    return servicePrincipal(service, word.toLowerCase(), realmOfHost(config, word) ?? client.realm);
+  const named = principalOf(word, { ...config, defaultRealm: config.defaultRealm ?? client.realm });
+  return parsed.flags['unknown-name'] ? { ...named, nameType: nameType.UNKNOWN } : named;
 }
 
 async function get(cache: CCache, server: Principal, parsed: ParsedFlags, way: WayToTickets): Promise<Credentials> {

@@ -99,11 +99,45 @@ describe('kvno on behalf of others', { skip: needsMitRealm }, () => {
     assert.equal(await done('klist'), await theirs('klist', []));
   });
 
+  test('--u2u finds the ticket again, and for that session alone', async () => {
+    const KRB5CCNAME = at('bob.cc');
+    const login = () => runCli(['kinit', '--password-file', at('bob.pw'), 'bob'], { env: { ...mit.env, KRB5CCNAME } });
+    const stored = async () => readCCache(new Uint8Array(await readFile(at('ccache')))).credentials.length;
+    await login();
+    await theirs('kvno', ['--u2u', at('bob.cc'), 'bob']);
+    const before = await stored();
+    await done('kvno', '--u2u', at('bob.cc'), 'bob');
+    await done('kvno', '--cached-only', '--u2u', at('bob.cc'), 'bob');
+    assert.equal(await stored(), before);
+    assert.equal((await cli(['kvno', '--cached-only', 'bob'])).code, 1);
+    await login();
+    assert.equal((await cli(['kvno', '--cached-only', '--u2u', at('bob.cc'), 'bob'])).code, 1);
+  });
+
+  test('--u2u is for the owner of the cache only, and needs one', async () => {
+    const KRB5CCNAME = at('bob.cc');
+    assert.match((await cli(['kvno', '--u2u', KRB5CCNAME, 'bob'])).err, /No credentials cache found/);
+    await runCli(['kinit', '--password-file', at('bob.pw'), 'bob'], { env: { ...mit.env, KRB5CCNAME } });
+    assert.equal((await cli(['kvno', '--u2u', KRB5CCNAME, 'alice'])).code, 1);
+  });
+
+  test("a new cache is not made when a ticket is missing, as with MIT's", async () => {
+    for (const run of [cli, (argv: string[]) => mit.run(argv[0]!, argv.slice(1))]) {
+      assert.equal((await run(['kvno', '--out-cache', at('out.cc'), 'host/a.mit.test', 'host/none'])).code, 1);
+      await assert.rejects(readFile(at('out.cc')), { code: 'ENOENT' });
+    }
+  });
+
+  test('-u asks by a name of unknown type', async () => {
+    assert.equal(await done('kvno', '-u', 'host/a.mit.test'), await theirs('kvno', ['-u', 'host/a.mit.test']));
+  });
+
   test('what does not go together is said', async () => {
     const wrong: [string[], RegExp][] = [
       [['-I', 'a', '-U', 'b', SERVICE], /-I and -U exclude each other/],
       [['-P', SERVICE], /in whose name/],
       [['--u2u', 'x', '-I', 'a', SERVICE], /--u2u goes neither/],
+      [['-u', '-S', 'host', 'a.mit.test'], /-u and -S exclude each other/],
       [['--u2u', 'x', '-k', 'y', 'bob'], /does not go with -k/],
     ];
     for (const [argv, message] of wrong) {
