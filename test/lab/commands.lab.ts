@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { hex } from '../../src/bytes.ts';
 import { etypeName } from '../../src/krb5/crypto/index.ts';
 import { readKeytab } from '../../src/krb5/files/keytab.ts';
+import { gssapiPeer, needsGssapi } from '../support/gssapi-peer.ts';
 import { lab, labStatus, must, type RunResult, run } from './lab.ts';
 
 const status = labStatus();
@@ -86,6 +87,24 @@ describe('the commands', { skip: status.available ? false : status.reason }, () 
     assert.equal(ours[1].match(/for client alice@/g)?.length, 3);
     await must('kvno', ['--cached-only', '-I', lab.alice.name, lab.middleApp.principal], { env });
     await done(['kvno', '--cached-only', ...wanted]);
+  });
+
+  test("MIT's library enters a service with the cache that kvno made, as the user", { skip: needsGssapi }, async () => {
+    const [keytab, ccache] = [join(work, 'back.keytab'), join(work, 'as-alice.cc')];
+    await must(lab.paths.script, ['dump-keys', keytab]);
+    await must('kinit', ['-f', '-k', '-t', keytab, lab.middleApp.principal], { env });
+    const { host } = lab.backs[0]!;
+    await done(['kvno', '-I', lab.alice.name, '-P', '--out-cache', ccache, `HOST/${host}`]);
+    const inLab = { ...env, KRB5_CONFIG: lab.paths.krb5Conf, KRB5RCACHEDIR: work };
+    const user = gssapiPeer({ role: 'init', mech: 'krb5', target: `HOST@${host}`, store: { ccache } }, inLab);
+    const service = gssapiPeer({ role: 'accept', mech: 'krb5', store: { keytab } }, inLab);
+    try {
+      const { token } = await user.step(undefined);
+      assert.equal((await service.step(token)).initiator, lab.alice.principal);
+    } finally {
+      user.end();
+      service.end();
+    }
   });
 
   test('kvno does not go on for an account that is not to be delegated', async () => {
