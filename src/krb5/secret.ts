@@ -23,9 +23,13 @@ export interface PublicKeyProof {
   /**
    * The key that seals the reply, once it is the KDC's for certain; the caller destroys it.
    * @param asReq DER of the AS-REQ that was sent
+   * @returns bound: true where the key is made of the request too (RFC 8636), so that no answer to another opens with it
    * @throws AdError REPLY_REJECTED, MalformedError
    */
-  replyKey(reply: { padata: readonly PaData[]; etype: number; asReq: Uint8Array; server: string }): Key;
+  replyKey(reply: { padata: readonly PaData[]; etype: number; asReq: Uint8Array; server: string }): {
+    key: Key;
+    bound: boolean;
+  };
 }
 
 /** What gives a client its long-term keys, or stands in for them. */

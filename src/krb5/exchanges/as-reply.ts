@@ -60,7 +60,7 @@ export async function openReply(
   }
   const hint = replyHint(rep, padata, sent, server);
   const agreed = sent.proof?.replyKey({ padata, etype: hint.etype, asReq: sent.message, server });
-  const replyKey = agreed ?? (await secret.key(hint));
+  const replyKey = agreed?.key ?? (await secret.key(hint));
   if (!replyKey) throw noKey(client, secret, [hint.etype]);
   if (fast && sent.used) verifyKdcChallenge(context, fast, padata, replyKey, server);
   const key = armored && strengthened(armored, replyKey);
@@ -68,14 +68,15 @@ export async function openReply(
   try {
     clear = unseal(rep, key ?? replyKey, sent, hint, server);
     const part = fromDer(EncAsRepPart, clear);
-    verifyEncPaRep(part, key ?? replyKey, sent.message, server);
+    // Whoever sits between may have had our agreement signed by another: its reply opens, and is not ours.
+    verifyEncPaRep(part, key ?? replyKey, sent.message, server, agreed?.bound === false);
     const anonymous = secret.publicKey?.anonymous ?? false;
     if (anonymous) verifyKeyContribution(part, key ?? replyKey, padata, server);
     return { credentials: verifyReply(context, { kind: 'AS', body, client, anonymous, rep, part, server }), hint };
   } finally {
     wipe(clear);
     key?.destroy();
-    agreed?.destroy();
+    agreed?.key.destroy();
   }
 }
 

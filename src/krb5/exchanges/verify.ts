@@ -69,6 +69,7 @@ export function verifyReply(context: ExchangeContext, reply: ReplyUnderCheck): C
   // Nobody in particular is named by a name of no realm, in the ticket as well (RFC 8062 section 3).
   const nobody = reply.anonymous && samePrincipal(client, anonymousPrincipal());
   if (reply.anonymous && (!nobody || !hasFlag(part.flags, ticketFlag.ANONYMOUS))) reject('it is not anonymous');
+  if (kind === 'AS' && !reply.anonymous && hasFlag(part.flags, ticketFlag.ANONYMOUS)) reject('it is anonymous');
   const mayRename =
     nobody || reply.mayRename || (kind === 'AS' && (canonicalize || reply.client.nameType === nameType.ENTERPRISE));
   if (!mayRename && !samePrincipal(client, reply.client)) {
@@ -184,9 +185,16 @@ export function believableOffset(context: ExchangeContext, kdcTime: number, serv
  * RFC 6806 section 11: a KDC that sets enc-pa-rep seals a checksum of our AS-REQ into its reply, so that nobody can have
  * altered what we asked for (the etype list above all) nor hidden that the KDC knows the extension.
  * @param request DER of the AS-REQ that was answered
+ * @param required true where nothing else ties the reply to it: then a KDC without the extension is refused
  */
-export function verifyEncPaRep(part: EncKdcRepPart, replyKey: Key, request: Uint8Array, server: string): void {
-  if (!hasFlag(part.flags, ticketFlag.ENC_PA_REP)) return;
+export function verifyEncPaRep(
+  part: EncKdcRepPart,
+  replyKey: Key,
+  request: Uint8Array,
+  server: string,
+  required = false,
+): void {
+  if (!required && !hasFlag(part.flags, ticketFlag.ENC_PA_REP)) return;
   const pa = part.encryptedPaData?.find((p) => p.padataType === paType.REQ_ENC_PA_REP);
   const checksum = pa && fromDer(Checksum, pa.padataValue).checksum;
   if (!checksum || !replyKey.verifyChecksum(keyUsage.AS_REQ, request, checksum)) {

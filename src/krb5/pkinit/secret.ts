@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { fromDer, toDer } from '../../asn1.ts';
 import { wipe } from '../../bytes.ts';
 import { AdError, isAdError } from '../../errors.ts';
-import { DEFAULT_ETYPES, type Key } from '../crypto/index.ts';
+import { DEFAULT_ETYPES } from '../crypto/index.ts';
 import { type ExchangeContext, newStamp } from '../exchanges/context.ts';
 import { fromPrincipalName, type KdcReqBody, type PaData, type PrincipalName } from '../messages.ts';
 import { paType } from '../numbers.ts';
@@ -81,7 +81,12 @@ class PkinitExchange implements PublicKeyProof {
     this.padata = { padataType: paType.PK_AS_REQ, padataValue: toDer(PaPkAsReq, { signedAuthPack }) };
   }
 
-  replyKey({ padata, etype, asReq, server }: Parameters<PublicKeyProof['replyKey']>[0]): Key {
+  replyKey({
+    padata,
+    etype,
+    asReq,
+    server,
+  }: Parameters<PublicKeyProof['replyKey']>[0]): ReturnType<PublicKeyProof['replyKey']> {
     const pa = padata.find((p) => p.padataType === paType.PK_AS_REP);
     if (!pa) throw refused(server, 'it has no PKINIT answer');
     if (pa.padataValue[0] === ENC_KEY_PACK)
@@ -91,18 +96,13 @@ class PkinitExchange implements PublicKeyProof {
     if (answer.serverDHNonce) throw refused(server, 'it has a nonce, though none was sent');
     const secret = this.#agreement.secret(this.#theirs(answer.dhSignedData, server));
     try {
-      if (!answer.kdf) return octetString2Key(etype, secret);
+      if (!answer.kdf) return { key: octetString2Key(etype, secret), bound: false };
       const { realm, cname, sname } = this.#body;
       const named = (name: PrincipalName = { nameType: 0, nameString: [] }) => fromPrincipalName(name, realm);
       // Of nobody in particular MIT's sides take the name in the ticket, not the one that was asked for.
       const client = this.#options.signer ? named(cname) : anonymousPrincipal();
-      return agreedKey(answer.kdf.kdfId, secret, {
-        client,
-        server: named(sname),
-        etype,
-        asReq,
-        pkAsRep: pa.padataValue,
-      });
+      const agreed = { client, server: named(sname), etype, asReq, pkAsRep: pa.padataValue };
+      return { key: agreedKey(answer.kdf.kdfId, secret, agreed), bound: true };
     } finally {
       wipe(secret);
     }

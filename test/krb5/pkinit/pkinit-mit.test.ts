@@ -1,5 +1,6 @@
 /** PKINIT against MIT's KDC: nobody in particular, users with certificates, and their tickets in the hands of MIT's programs. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -7,10 +8,12 @@ import { fromDer, type Infer, toDer } from '../../../src/asn1.ts';
 import { KrbClient, type KrbClientOptions } from '../../../src/krb5/client.ts';
 import { tgtOf } from '../../../src/krb5/environment/cached.ts';
 import { readCCache, writeCCache } from '../../../src/krb5/files/ccache.ts';
-import { AsRep, type PaData } from '../../../src/krb5/messages.ts';
+import { AsRep, AsReq, type KdcReq, KdcReqBody, type PaData } from '../../../src/krb5/messages.ts';
 import type { KdcTransport } from '../../../src/krb5/network/transport.ts';
-import { etype, msgType, paType, ticketFlag } from '../../../src/krb5/numbers.ts';
+import { etype, kdcOption, msgType, paType, ticketFlag } from '../../../src/krb5/numbers.ts';
+import { AuthPack, ContentInfo, oid, PaPkAsReq, SignedData } from '../../../src/krb5/pkinit/messages.ts';
 import { type PkinitOptions, PkinitSecret } from '../../../src/krb5/pkinit/secret.ts';
+import { signedData } from '../../../src/krb5/pkinit/signed-data.ts';
 import { anonymousPrincipal, formatPrincipal, principal, servicePrincipal } from '../../../src/krb5/principal.ts';
 import { realmsTransport, testClient } from '../../support/kdc-client.ts';
 import { type MitRealm, needsMitRealm, startMitRealm } from '../../support/mit-realm.ts';
@@ -49,15 +52,17 @@ describe('PKINIT with an MIT KDC', { skip: needsMitRealm || needsPkinitPlugin },
     as?: string;
     to?: MitRealm;
     change?: (rep: Infer<typeof AsRep>) => Infer<typeof AsRep>;
+    ask?: (req: KdcReq) => KdcReq;
   } & Pick<KrbClientOptions, 'armor'>;
   /** Logs on with a user's certificate, or as nobody. */
   async function using<T>(options: Options, use: (client: KrbClient) => Promise<T>): Promise<T> {
-    const { as, armor, change, to = realm, ...pkinit } = options;
+    const { as, armor, ask, change, to = realm, ...pkinit } = options;
     const network = realmsTransport(to);
     const transport: KdcTransport = {
       close: () => network.close(),
-      exchange: async (...request) => {
-        const { message, server } = await network.exchange(...request);
+      exchange: async (of, request, signal) => {
+        const asked = ask ? toDer(AsReq, ask(fromDer(AsReq, request))) : request;
+        const { message, server } = await network.exchange(of, asked, signal);
         const isReply = message[0] === 0x60 + msgType.AS_REP;
         return { message: change && isReply ? toDer(AsRep, change(fromDer(AsRep, message))) : message, server };
       },
@@ -220,6 +225,45 @@ describe('PKINIT with an MIT KDC', { skip: needsMitRealm || needsPkinitPlugin },
     test('names somebody where nobody asked is refused', async () => {
       const somebody = changed((rep) => ({ ...rep, crealm: REALM, cname: named('alice') }));
       await assert.rejects(somebody, { code: 'REPLY_REJECTED', message: /not anonymous/ });
+    });
+
+    /** Our agreement, asked for by another; the oldest derivation binds neither name nor request to the key. */
+    const askedBy =
+      (signer: Issued | undefined, nameString: string[], kdcOptions: number) =>
+      (req: KdcReq): KdcReq => {
+        const body = fromDer(KdcReqBody, req.reqBody);
+        const reqBody = toDer(KdcReqBody, { ...body, kdcOptions, cname: named(...nameString) });
+        const ours = req.padata!.find((p) => p.padataType === paType.PK_AS_REQ)!.padataValue;
+        const signed = fromDer(ContentInfo, fromDer(PaPkAsReq, ours).signedAuthPack);
+        const pack = fromDer(AuthPack, fromDer(SignedData, signed.content).encapContentInfo.eContent!);
+        const paChecksum = new Uint8Array(createHash('sha1').update(reqBody).digest());
+        const changed = toDer(AuthPack, {
+          ...pack,
+          pkAuthenticator: { ...pack.pkAuthenticator, paChecksum },
+          supportedKDFs: undefined,
+        });
+        const as = signer && { certificates: [signer.certificate], key: signer.key };
+        const signedAuthPack = signedData(oid.pkinitAuthData, changed, as);
+        const padata = [{ padataType: paType.PK_AS_REQ, padataValue: toDer(PaPkAsReq, { signedAuthPack }) }];
+        return { ...req, padata, reqBody };
+      };
+    const asAlice = (rep: Reply) => ({ ...rep, crealm: REALM, cname: named('alice') });
+    const refused = { code: 'REPLY_REJECTED', message: /answers another request/ };
+
+    test('has the ticket made in his own name, and ours put over it, is refused', async () => {
+      const ask = askedBy(users.curve, ['curve'], 0);
+      await assert.rejects(
+        using({ as: 'alice', ask, change: asAlice }, (c) => c.login()),
+        refused,
+      );
+    });
+
+    test('has nobody’s ticket made, and puts our name over it, is refused', async () => {
+      const ask = askedBy(undefined, [...anonymousPrincipal().components], kdcOption.REQUEST_ANONYMOUS);
+      await assert.rejects(
+        using({ as: 'alice', ask, change: asAlice }, (c) => c.login()),
+        refused,
+      );
     });
 
     test('names nobody where somebody asked is refused', async () => {
