@@ -32,6 +32,10 @@ export interface IssueOptions {
   readonly sections?: readonly string[];
   /** 'rsa' unless told otherwise. */
   readonly algorithm?: 'rsa' | 'ec';
+  /** 'sha256' unless told otherwise. */
+  readonly digest?: string;
+  /** How long it is good: 2 unless told otherwise. */
+  readonly days?: number;
 }
 
 export class Pki {
@@ -45,7 +49,15 @@ export class Pki {
     return new Pki(await mkdtemp(join(tmpdir(), 'pki-')));
   }
 
-  async issue({ name, by, extensions, sections = [], algorithm = 'rsa' }: IssueOptions): Promise<Issued> {
+  async issue({
+    name,
+    by,
+    extensions,
+    sections = [],
+    algorithm = 'rsa',
+    digest = 'sha256',
+    days = 2,
+  }: IssueOptions): Promise<Issued> {
     const number = serial++;
     const at = (ending: string) => join(this.directory, `${name}-${number}.${ending}`);
     await writeFile(at('cnf'), ['[ext]', ...extensions, ...sections, ''].join('\n'));
@@ -54,7 +66,7 @@ export class Pki {
     await mustRun('openssl', ['req', '-new', ...keyOut, '-subj', `/CN=${name}`, '-out', at('csr')]);
     const signer = by ? ['-CA', by.certFile, '-CAkey', by.keyFile] : ['-key', at('key')];
     const from = ['-in', at('csr'), '-extfile', at('cnf'), '-extensions', 'ext', '-set_serial', `${number}`];
-    await mustRun('openssl', ['x509', '-req', ...from, ...signer, '-days', '2', '-out', at('pem')]);
+    await mustRun('openssl', ['x509', '-req', ...from, ...signer, `-${digest}`, '-days', `${days}`, '-out', at('pem')]);
     const [pem, key] = await Promise.all([readFile(at('pem')), readFile(at('key'))]);
     return {
       certFile: at('pem'),

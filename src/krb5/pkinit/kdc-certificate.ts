@@ -3,20 +3,21 @@
  * (RFC 4556 3.2.4). Without this anybody between could answer in the KDC's place.
  */
 import type { X509Certificate } from 'node:crypto';
-import { boolean, fromDer, int32, objectIdentifier, sequenceOf } from '../../asn1.ts';
+import { boolean, fromDer, int32, kerberosFlags, objectIdentifier, sequenceOf } from '../../asn1.ts';
 import { mixedSequence, universal, untaggedOptional } from '../../asn1-untagged.ts';
 import { AdError } from '../../errors.ts';
+import { printable } from '../exchanges/errors.ts';
 import { fromPrincipalName } from '../messages.ts';
 import { krbtgt, samePrincipal } from '../principal.ts';
-import { Certificate, GeneralNames, Krb5PrincipalName, OtherName, oid } from './messages.ts';
+import { AlgorithmIdentifier, Certificate, GeneralNames, Krb5PrincipalName, OtherName, oid } from './messages.ts';
 
 /** What a KDC's certificate must say. */
 export interface KdcCertificateRules {
   /** Authorities (or KDCs' own certificates) that are trusted; never empty. */
   readonly anchors: readonly X509Certificate[];
   /**
-   * Hosts that a certificate without the realm's name may name instead (krb5.conf pkinit_kdc_hostname). The realm in
-   * small letters always may: domain controllers of Active Directory are certified for their domain.
+   * Hosts that a certificate without the realm's name may name instead (krb5.conf pkinit_kdc_hostname). One with a KDC's
+   * purpose may name the realm as a host too: domain controllers of Active Directory are certified for their domain.
    */
   readonly kdcHostnames?: readonly string[];
   /** The purpose it must have: that of a KDC unless told otherwise (krb5.conf pkinit_eku_checking). */
@@ -40,34 +41,55 @@ export function verifyKdcCertificate(
 ): void {
   const why = chainFlaw(kdc, others, rules.anchors, now) ?? nameFlaw(kdc, rules, realm);
   if (why) {
-    const subject = kdc.subject.replaceAll('\n', ', ');
+    // Node has none where it is empty, as in what domain controllers are issued.
+    const subject = printable((kdc.subject ?? 'without a subject').replaceAll('\n', ', '));
     throw new AdError('REPLY_REJECTED', `the certificate of the KDC (${subject}) refused: ${why}`, { realm });
   }
 }
 
-/** What keeps a certificate from leading to an anchor. Revocation lists are not consulted. */
+/**
+ * What keeps a certificate from leading to an anchor. Revocation lists are not consulted. Authorities have several
+ * certificates of one name and key (renewed, cross-signed), so that all ways are gone, each certificate taken once.
+ */
 function chainFlaw(
   kdc: X509Certificate,
   others: readonly X509Certificate[],
   anchors: readonly X509Certificate[],
   now: number,
 ): string | undefined {
-  let current = kdc;
-  for (let depth = 0; depth <= MAX_DEPTH; depth++) {
-    if (!isValid(current, now))
-      return `${depth === 0 ? 'it' : 'one on its way to an anchor'} has expired or is not yet valid`;
-    if (anchors.some((a) => a.fingerprint256 === current.fingerprint256)) return undefined;
-    const issuer = issuerOf(current, anchors) ?? issuerOf(current, others);
-    if (!issuer) return 'it does not lead to a certificate that is trusted (pkinit_anchors)';
-    const flaw = authorityFlaw(issuer, depth);
-    if (flaw) return flaw;
-    current = issuer;
+  const trusted = new Set(anchors.map((a) => a.fingerprint256));
+  const above = new Map([...anchors, ...others].map((c) => [c.fingerprint256, c]));
+  above.delete(kdc.fingerprint256);
+  if (!isValid(kdc, now)) return 'it has expired or is not yet valid';
+  if (trusted.has(kdc.fingerprint256)) return undefined;
+  let flaw: string | undefined;
+  let reached = [kdc];
+  for (let depth = 0; reached.length > 0; depth++) {
+    if (depth > MAX_DEPTH) return `more than ${MAX_DEPTH} certificates are between it and an anchor`;
+    const issuers: X509Certificate[] = [];
+    for (const [fingerprint, issuer] of above) {
+      if (!reached.some((below) => isIssuedBy(below, issuer))) continue;
+      above.delete(fingerprint);
+      const why = isValid(issuer, now)
+        ? authorityFlaw(issuer, depth)
+        : 'one on its way to an anchor has expired or is not yet valid';
+      if (why) flaw ??= why;
+      else if (trusted.has(fingerprint)) return undefined;
+      else issuers.push(issuer);
+    }
+    reached = issuers;
   }
-  return `more than ${MAX_DEPTH} certificates are between it and an anchor`;
+  return flaw ?? 'it does not lead to a certificate that is trusted (pkinit_anchors)';
 }
 
-function issuerOf(certificate: X509Certificate, candidates: readonly X509Certificate[]): X509Certificate | undefined {
-  return candidates.find((c) => c !== certificate && certificate.checkIssued(c) && certificate.verify(c.publicKey));
+function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  const { signature } = fromDer(Certificate, new Uint8Array(certificate.raw)).tbsCertificate;
+  if (BROKEN_SIGNATURES.has(fromDer(AlgorithmIdentifier, signature).algorithm)) return false;
+  try {
+    return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+  } catch {
+    return false; // Node knows no such key.
+  }
 }
 
 function isValid({ validFrom, validTo }: X509Certificate, now: number): boolean {
@@ -79,8 +101,13 @@ const BasicConstraints = mixedSequence({
   pathLength: untaggedOptional(int32),
 });
 
+/** RSA with MD2, MD4 and MD5: whoever has something signed can make another certificate that has the same signature. */
+const BROKEN_SIGNATURES: ReadonlySet<string> = new Set(['2', '3', '4'].map((n) => `1.2.840.113549.1.1.${n}`));
+
 /** Extensions of an authority that are understood here: key usage, which Node looks at, and basic constraints. */
 const UNDERSTOOD: ReadonlySet<string> = new Set([oid.keyUsage, oid.basicConstraints]);
+/** And of a KDC. */
+const UNDERSTOOD_OF_KDC: ReadonlySet<string> = new Set([...UNDERSTOOD, oid.subjectAltName, oid.extKeyUsage]);
 
 /** RFC 5280 6.1.4. @param below authorities between this one and the KDC's certificate */
 function authorityFlaw(authority: X509Certificate, below: number): string | undefined {
@@ -89,31 +116,45 @@ function authorityFlaw(authority: X509Certificate, below: number): string | unde
   const { ca, pathLength } = constraints ? fromDer(BasicConstraints, constraints.extnValue) : {};
   if (!authority.ca || !ca) return 'it was issued by one that is no authority';
   if (pathLength !== undefined && below > pathLength) return 'its authority may not have others below it';
-  // RFC 5280 4.2: "MUST reject the certificate if it encounters a critical extension it does not recognize".
-  const strange = extensions.find((e) => e.critical && !UNDERSTOOD.has(e.extnId));
-  return strange && `its authority has a critical extension that is not understood (${strange.extnId})`;
+  // RFC 5280 4.2: "MUST reject the certificate if it encounters a critical extension it does not recognize". Bounds of
+  // names are meant even where they are not critical, since old programs could not have them so.
+  const strange = extensions.find((e) => (e.critical && !UNDERSTOOD.has(e.extnId)) || e.extnId === oid.nameConstraints);
+  return strange && `its authority has an extension that is not understood (${strange.extnId})`;
 }
 
 function extensionsOf(certificate: X509Certificate) {
   return fromDer(Certificate, new Uint8Array(certificate.raw)).tbsCertificate.extensions ?? [];
 }
 
+/** RFC 5280 4.2.1.3 */
+const DIGITAL_SIGNATURE = 0x80000000;
+
 /** Who and what for, in the certificate's own words. */
 function nameFlaw(kdc: X509Certificate, rules: KdcCertificateRules, realm: string): string | undefined {
   const extensions = extensionsOf(kdc);
   const value = (id: string) => extensions.find((e) => e.extnId === id)?.extnValue;
+  const strange = extensions.find((e) => e.critical && !UNDERSTOOD_OF_KDC.has(e.extnId));
+  if (strange) return `it has a critical extension that is not understood (${strange.extnId})`;
+  const usage = value(oid.keyUsage);
+  if (usage && !(fromDer(kerberosFlags, usage) & DIGITAL_SIGNATURE)) return 'its key is not for signatures (key usage)';
   const names = fromDer(GeneralNames, value(oid.subjectAltName) ?? Uint8Array.of(0x30, 0));
   const eku = value(oid.extKeyUsage);
   const purposes = eku && fromDer(sequenceOf(objectIdentifier), eku);
   const namesRealm = names.some((name) => isRealmsKdc(name, realm));
-  const hosts = [...(rules.kdcHostnames ?? []), realm].map((host) => host.toLowerCase());
-  if (!namesRealm && !names.some((name) => hosts.includes(dnsName(name)?.toLowerCase() ?? '')))
-    return `it names neither krbtgt/${realm}@${realm} nor the host ${hosts.join(' or ')}`;
+  const isKdc = purposes?.includes(oid.pkinitKPKdc) ?? false;
+  // The domain's name alone is also its web server's: only a KDC's purpose makes it a KDC's.
+  const hosts = [...(rules.kdcHostnames ?? []), ...(isKdc ? [realm] : [])].map((host) => host.toLowerCase());
+  const namesHost = names.map((name) => dnsName(name)?.toLowerCase()).some((name) => name && hosts.includes(name));
   const checking = rules.ekuChecking ?? 'kpKDC';
   // The name of the realm's ticket-granting service is a KDC's already, where no purposes are told at all.
-  if (checking === 'none' || (namesRealm && !purposes) || purposes?.includes(oid.pkinitKPKdc)) return undefined;
-  if (checking === 'kpServerAuth' && purposes?.includes(oid.serverAuth)) return undefined;
-  return 'it is not for a KDC (extended key usage)';
+  const fits =
+    isKdc ||
+    checking === 'none' ||
+    (namesRealm && !purposes) ||
+    (checking === 'kpServerAuth' && purposes?.includes(oid.serverAuth));
+  if (!fits) return 'it is not for a KDC (extended key usage)';
+  if (namesRealm || namesHost) return undefined;
+  return `it names neither krbtgt/${realm}@${realm} nor ${hosts.length > 0 ? `the host ${hosts.join(' or ')}` : 'a host that is known for its KDC (pkinit_kdc_hostname)'}`;
 }
 
 /** id-pkinit-san, RFC 4556 3.2.2: an otherName, which is [0] IMPLICIT. */

@@ -58,6 +58,7 @@ export const oid = {
   keyUsage: '2.5.29.15',
   subjectAltName: '2.5.29.17',
   basicConstraints: '2.5.29.19',
+  nameConstraints: '2.5.29.30',
   extKeyUsage: '2.5.29.37',
 } as const;
 

@@ -1,8 +1,12 @@
 /** Which certificates are a KDC's. All are made by openssl. */
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type KdcCertificateRules, verifyKdcCertificate } from '../../../src/krb5/pkinit/kdc-certificate.ts';
 import { type Issued, type IssueOptions, kerberosName, nameSections, needsOpenssl, Pki } from '../../support/pki.ts';
+import { mustRun } from '../../support/programs.ts';
 
 const REALM = 'KDC.TEST';
 const FOR_KDC = 'extendedKeyUsage=1.3.6.1.5.2.3.5';
@@ -72,7 +76,37 @@ describe("a KDC's certificate", { skip: needsOpenssl }, () => {
   test('of an authority with bounds that are not understood is refused', async () => {
     const bounds = ['basicConstraints=critical,CA:TRUE', 'nameConstraints=critical,permitted;DNS:kdc.test'];
     const bounded = await intermediate('bounded', { extensions: bounds });
-    await refused({ by: bounded, others: [bounded] }, /critical extension .*2\.5\.29\.30/);
+    await refused({ by: bounded, others: [bounded] }, /extension .*2\.5\.29\.30/);
+    const loosely = await intermediate('loosely', {
+      extensions: [bounds[0]!, 'nameConstraints=permitted;DNS:kdc.test'],
+    });
+    await refused({ by: loosely, others: [loosely] }, /extension .*2\.5\.29\.30/);
+  });
+  test('of an authority with several certificates of one name and key needs one of them to be good', async () => {
+    const old = await pki.authority('renewed');
+    const file = join(pki.directory, 'renewed.pem');
+    await mustRun('openssl', ['x509', '-in', old.certFile, '-key', old.keyFile, '-days', '30', '-out', file]);
+    const renewed = new X509Certificate(await readFile(file));
+    const { certificate } = await pki.kdc(REALM, old, { days: 30 });
+    const later = Date.now() + 9 * DAY;
+    for (const anchors of [
+      [old.certificate, renewed],
+      [renewed, old.certificate],
+    ]) {
+      verifyKdcCertificate(certificate, [], { anchors }, REALM, later);
+      // Cross-signed: the same name and key, and no anchor.
+      verifyKdcCertificate(certificate, anchors.slice(0, 1), { anchors: [renewed] }, REALM, later);
+    }
+    assert.throws(() => verifyKdcCertificate(certificate, [], { anchors: [old.certificate] }, REALM, later), {
+      message: /one on its way to an anchor has expired/,
+    });
+  });
+  test('signed with a broken digest is refused', () => refused({ kdc: { digest: 'md5' } }, /does not lead/));
+  test('is not led anywhere by a key that is not known', async () => {
+    const rsa = Buffer.from('06092a864886f70d010101', 'hex');
+    const raw = Buffer.from(authority.certificate.raw);
+    raw[raw.indexOf(rsa) + rsa.length - 1] = 0x7f;
+    await refused({ anchors: [new X509Certificate(raw)] }, /does not lead/);
   });
 
   test('of another realm is refused', () =>
@@ -82,7 +116,26 @@ describe("a KDC's certificate", { skip: needsOpenssl }, () => {
     ));
   test('of a user of the realm is refused', () =>
     refused({ kdc: { sections: nameSections(REALM, 1, 'krbtgt') } }, /names neither/));
+  test('with a critical extension that is not understood is refused', () =>
+    refused({ kdc: { extensions: [FOR_KDC, kerberosName, '1.2.3.4=critical,ASN1:NULL'] } }, /critical .*1\.2\.3\.4/));
+  test('whose key is not for signatures is refused', () =>
+    refused({ kdc: { extensions: [FOR_KDC, kerberosName, 'keyUsage=keyEncipherment'] } }, /key usage/));
+  test('without a subject is called that', async () => {
+    const files = ['-keyout', join(pki.directory, 'none.key'), '-out', join(pki.directory, 'none.pem')];
+    await mustRun('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/', ...files]);
+    const nameless = new X509Certificate(await readFile(join(pki.directory, 'none.pem')));
+    const rules = { anchors: [authority.certificate] };
+    assert.throws(() => verifyKdcCertificate(nameless, [], rules, REALM, Date.now()), {
+      code: 'REPLY_REJECTED',
+      message: /without a subject/,
+    });
+  });
   test('without names is refused', () => refused({ kdc: { extensions: [FOR_KDC] } }, /names neither/));
+  test('with the name of no host is refused, even where the host that is known is empty', () =>
+    refused(
+      { kdc: { extensions: [FOR_KDC, 'subjectAltName=email:a@kdc.test'] }, kdcHostnames: [''] },
+      /names neither/,
+    ));
   test('for another purpose is refused, in spite of its name', () =>
     refused({ kdc: { extensions: ['extendedKeyUsage=1.3.6.1.5.2.3.4', kerberosName] } }, /not for a KDC/));
 
@@ -95,8 +148,12 @@ describe("a KDC's certificate", { skip: needsOpenssl }, () => {
   test('of a host for another purpose is refused, unless that is agreed', async () => {
     const kdc = host('kdc.test', 'extendedKeyUsage=serverAuth');
     await refused({ kdc }, /not for a KDC/);
-    await check({ kdc, ekuChecking: 'kpServerAuth' });
-    await check({ kdc, ekuChecking: 'none' });
+    const kdcHostnames = ['kdc.test'];
+    await check({ kdc, kdcHostnames, ekuChecking: 'kpServerAuth' });
+    await check({ kdc, kdcHostnames, ekuChecking: 'none' });
+    // The domain's web server is no KDC because purposes are not looked at.
+    await refused({ kdc, ekuChecking: 'kpServerAuth' }, /names neither/);
+    await refused({ kdc, ekuChecking: 'none' }, /names neither/);
     await refused({ kdc: { extensions: ['subjectAltName=DNS:kdc.test'] } }, /not for a KDC/);
   });
 });
