@@ -156,10 +156,14 @@ export const kerberosFlags: Codec<number> = {
   },
 };
 
+/** More than any that is assigned has: those of a megabyte would keep asn1js busy for seconds. */
+const MAX_OBJECT_IDENTIFIER = 128;
+
 export const objectIdentifier: Codec<string> = {
   encode: (v) => new Uint8Array(new ObjectIdentifier({ value: v }).toBER()),
   decode: (element) => {
     const content = contentOf(element, 6, 'OBJECT IDENTIFIER') as Uint8Array<ArrayBuffer>;
+    if (content.length > MAX_OBJECT_IDENTIFIER) fail(`OBJECT IDENTIFIER of ${content.length} bytes`);
     const { valueBlock } = new ObjectIdentifier();
     return valueBlock.fromBER(content, 0, content.length) === content.length && content.length > 0
       ? valueBlock.toString()

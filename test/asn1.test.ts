@@ -25,6 +25,7 @@ import {
   uint32,
 } from '../src/asn1.ts';
 import { concat, fromHex, hex } from '../src/bytes.ts';
+import { frame } from '../src/der.ts';
 import { fuzz } from './support/fuzz.ts';
 
 const read = <T>(codec: Codec<T>, text: string): T => fromDer(codec, fromHex(text));
@@ -123,6 +124,10 @@ describe('DER structure', () => {
   test('a length that no input could have is refused before memory is taken', () => {
     refused(octets, '0484ffffffff', /length/);
     refused(octets, '0488ffffffffffffffff', /./);
+  });
+  test('an object identifier that is longer than any is refused', () => {
+    refused(objectIdentifier, hex(frame(6, new Uint8Array(129).fill(1))), /OBJECT IDENTIFIER of 129 bytes/);
+    assert.match(read(objectIdentifier, hex(frame(6, new Uint8Array(128).fill(1)))), /^0\.1\.1\./);
   });
   test('an object identifier made of pieces is refused', () => refused(objectIdentifier, '2603060101', /./));
 
