@@ -1,6 +1,7 @@
 /** Who logs on by PKINIT: a principal with its certificate, or nobody in particular; by whose word a KDC is known. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { wipe } from '../../bytes.ts';
 import { AdError, messageOf } from '../../errors.ts';
 import { configValues, type Krb5Config } from '../config.ts';
 import { readAnchors } from '../files/anchors.ts';
@@ -72,7 +73,7 @@ async function pkinitOptions(
   const [checking = 'kpKDC'] = settings(config, realm, 'pkinit_eku_checking');
   const [bits = '2048'] = settings(config, realm, 'pkinit_dh_min_bits');
   return {
-    anchors: pem.flatMap((text) => certificatesIn(text, 'pkinit_anchors')),
+    anchors: pem.flatMap((text) => certificatesIn(Buffer.from(text), 'pkinit_anchors')),
     kdcHostnames: settings(config, realm, 'pkinit_kdc_hostname'),
     ekuChecking: oneOf(['kpKDC', 'kpServerAuth', 'none'], checking, 'pkinit_eku_checking'),
     // As MIT has it, less than 2048 bits is taken for 2048.
@@ -100,43 +101,70 @@ async function readSigner(
   if (kind !== 'FILE')
     throw new AdError('INVALID_ARGUMENT', 'pkinit_identities: FILE:cert.pem,key.pem is read here, nothing else');
   const [certFile = '', keyFile = certFile] = rest.split(',');
-  const certificates = certificatesIn(await text(certFile), 'pkinit_identities');
+  const certificates = await ownCertificates(certFile);
   const key = await privateKey(keyFile, passphrase);
   const own = certificates.find((c) => c.checkPrivateKey(key));
   if (!own) throw new AdError('INVALID_ARGUMENT', `the private key in ${keyFile} is of no certificate in ${certFile}`);
   return { certificates: [own, ...certificates.filter((c) => c !== own)], key };
 }
 
+/** The file may hold the private key as well. */
+async function ownCertificates(path: string): Promise<X509Certificate[]> {
+  const pem = await bytes(path);
+  try {
+    return certificatesIn(pem, 'pkinit_identities');
+  } finally {
+    wipe(pem);
+  }
+}
+
 async function privateKey(path: string, passphrase: CertificateOptions['passphrase']): Promise<KeyObject> {
-  const pem = await text(path);
+  const pem = await bytes(path);
   const read = (words?: Uint8Array | string): KeyObject => {
+    const passphrase = words === undefined ? undefined : Buffer.from(words);
     try {
-      const key = createPrivateKey({ key: pem, ...(words !== undefined && { passphrase: Buffer.from(words) }) });
+      const key = createPrivateKey({ key: pem, ...(passphrase && { passphrase }) });
       if (key.asymmetricKeyType !== 'rsa' && key.asymmetricKeyType !== 'ec')
         throw new Error(`it is of type ${key.asymmetricKeyType}, and RSA and EC are spoken here`);
       return key;
     } catch (e) {
       throw new AdError('FILE', `the private key in ${path} cannot be used: ${messageOf(e)}`, { path }, e);
+    } finally {
+      wipe(passphrase);
     }
   };
-  const encrypted = /^-----BEGIN ENCRYPTED|^Proc-Type: 4,ENCRYPTED/m.test(pem);
-  return read(encrypted && passphrase ? await passphrase(path) : undefined);
+  const encrypted = ENCRYPTED.some((mark) => pem.includes(mark));
+  try {
+    return read(encrypted && passphrase ? await passphrase(path) : undefined);
+  } finally {
+    wipe(pem);
+  }
 }
 
-const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+/** PKCS #8, and what OpenSSL wrote before. */
+const ENCRYPTED = ['-----BEGIN ENCRYPTED', 'Proc-Type: 4,ENCRYPTED'];
 
-function certificatesIn(pem: string, setting: string): X509Certificate[] {
-  return (pem.match(PEM_CERTIFICATE) ?? []).map((one) => {
+const BEGIN = '-----BEGIN CERTIFICATE-----';
+const END = '-----END CERTIFICATE-----';
+
+function certificatesIn(pem: Buffer, setting: string): X509Certificate[] {
+  const found: X509Certificate[] = [];
+  for (let from = pem.indexOf(BEGIN); from >= 0; ) {
+    const end = pem.indexOf(END, from);
+    if (end < 0) break;
     try {
-      return new X509Certificate(one);
+      found.push(new X509Certificate(pem.subarray(from, end + END.length)));
     } catch (e) {
       throw new AdError('FILE', `${setting}: a certificate that cannot be read: ${messageOf(e)}`, {}, e);
     }
-  });
+    from = pem.indexOf(BEGIN, end);
+  }
+  return found;
 }
 
-function text(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch((e: unknown) => {
+/** No text: of a string nothing could be wiped. */
+function bytes(path: string): Promise<Buffer> {
+  return readFile(path).catch((e: unknown) => {
     throw new AdError('FILE', `cannot read ${path}: ${messageOf(e)}`, { path }, e);
   });
 }

@@ -75,6 +75,11 @@ describe('certificates of krb5.conf', { skip: needsOpenssl }, () => {
     const refused = { code: 'FILE', message: /locked\.key cannot be used/ };
     await assert.rejects(certificateProof(conf, who, { ...options, passphrase: async () => 'wrong' }), refused);
     await assert.rejects(certificateProof(conf, who, options), refused);
+    const old = join(pki.directory, 'old.key');
+    const traditional = ['rsa', '-aes256', '-traditional', '-passout', 'pass:Only-For-Tests'];
+    await mustRun('openssl', [...traditional, '-in', alice.keyFile, '-out', old]);
+    const passphrase = async () => 'Only-For-Tests';
+    await certificateProof(conf, who, { identity: `FILE:${alice.certFile},${old}`, passphrase });
   });
 
   const bad: Record<string, [conf: () => string, options: () => { identity?: string }, message: RegExp]> = {
