@@ -71,7 +71,8 @@ export async function openReply(
     // Whoever sits between may have had our agreement signed by another: its reply opens, and is not ours.
     verifyEncPaRep(part, key ?? replyKey, sent.message, server, agreed?.bound === false);
     const anonymous = secret.publicKey?.anonymous ?? false;
-    if (anonymous) verifyKeyContribution(part, key ?? replyKey, padata, server);
+    // The key agreed, not the one that armor strengthened: so MIT's sides have it.
+    if (anonymous) verifyKeyContribution(part, replyKey, padata, server);
     return { credentials: verifyReply(context, { kind: 'AS', body, client, anonymous, rep, part, server }), hint };
   } finally {
     wipe(clear);
@@ -89,7 +90,7 @@ function verifyKeyContribution(part: EncKdcRepPart, replyKey: Key, padata: reado
   const sealed = pa && fromDer(EncryptedData, pa.padataValue);
   if (sealed?.etype !== replyKey.etype)
     throw new AdError('REPLY_REJECTED', `KDC ${server} did not tell its part of the session key`, { server });
-  const clear = replyKey.decrypt(keyUsage.PA_PKINIT_KX, sealed.cipher);
+  const clear = contribution(replyKey, sealed.cipher, server);
   let made: Key | undefined;
   let contributed: Key | undefined;
   try {
@@ -101,6 +102,16 @@ function verifyKeyContribution(part: EncKdcRepPart, replyKey: Key, padata: reado
     wipe(clear);
     contributed?.destroy();
     made?.destroy();
+  }
+}
+
+function contribution(replyKey: Key, cipher: Uint8Array, server: string): Uint8Array {
+  try {
+    return replyKey.decrypt(keyUsage.PA_PKINIT_KX, cipher);
+  } catch (e) {
+    if (!isAdError(e, 'INTEGRITY')) throw e;
+    const why = `the part of KDC ${server} in the session key does not open with the key agreed`;
+    throw new AdError('REPLY_REJECTED', why, { server }, e);
   }
 }
 

@@ -8,7 +8,7 @@ import { fromDer, type Infer, toDer } from '../../../src/asn1.ts';
 import { KrbClient, type KrbClientOptions } from '../../../src/krb5/client.ts';
 import { tgtOf } from '../../../src/krb5/environment/cached.ts';
 import { readCCache, writeCCache } from '../../../src/krb5/files/ccache.ts';
-import { AsRep, AsReq, type KdcReq, KdcReqBody, type PaData } from '../../../src/krb5/messages.ts';
+import { AsRep, AsReq, EncryptedData, type KdcReq, KdcReqBody, type PaData } from '../../../src/krb5/messages.ts';
 import type { KdcTransport } from '../../../src/krb5/network/transport.ts';
 import { etype, kdcOption, msgType, paType, ticketFlag } from '../../../src/krb5/numbers.ts';
 import { AuthPack, ContentInfo, oid, PaPkAsReq, SignedData } from '../../../src/krb5/pkinit/messages.ts';
@@ -111,6 +111,14 @@ describe('PKINIT with an MIT KDC', { skip: needsMitRealm || needsPkinitPlugin },
       assert.ok((await client.ticket(service())).flags & ticketFlag.ANONYMOUS);
     }));
 
+  test('also in the armor of another such', () =>
+    using({}, (nobody) =>
+      using({ armor: nobody }, async (client) => {
+        assert.ok((await client.login()).flags & ticketFlag.ANONYMOUS);
+        assert.ok((await client.ticket(service())).flags & ticketFlag.ANONYMOUS);
+      }),
+    ));
+
   const withPassword = (armor: KrbClientOptions['armor']) =>
     testClient({
       transport: realmsTransport(realm),
@@ -210,6 +218,10 @@ describe('PKINIT with an MIT KDC', { skip: needsMitRealm || needsPkinitPlugin },
       });
       const noKx = changed(without(paType.PKINIT_KX));
       await assert.rejects(noKx, { code: 'REPLY_REJECTED', message: /part of the session key/ });
+      const cipher = new Uint8Array(71);
+      const forged = { padataType: paType.PKINIT_KX, padataValue: toDer(EncryptedData, { etype: 18, cipher }) };
+      const otherKx = changed((rep) => ({ ...rep, padata: [...without(paType.PKINIT_KX)(rep).padata!, forged] }));
+      await assert.rejects(otherKx, { code: 'REPLY_REJECTED', message: /does not open/ });
     });
 
     test('puts the answer to an earlier request in is refused', async () => {
