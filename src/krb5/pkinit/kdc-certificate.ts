@@ -5,7 +5,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { boolean, fromDer, int32, kerberosFlags, objectIdentifier, sequenceOf } from '../../asn1.ts';
 import { mixedSequence, universal, untaggedOptional } from '../../asn1-untagged.ts';
-import { AdError } from '../../errors.ts';
+import { AdError, MalformedError } from '../../errors.ts';
 import { printable } from '../exchanges/errors.ts';
 import { fromPrincipalName } from '../messages.ts';
 import { krbtgt, samePrincipal } from '../principal.ts';
@@ -123,7 +123,11 @@ function authorityFlaw(authority: X509Certificate, below: number): string | unde
 }
 
 function extensionsOf(certificate: X509Certificate) {
-  return fromDer(Certificate, new Uint8Array(certificate.raw)).tbsCertificate.extensions ?? [];
+  const { extensions = [] } = fromDer(Certificate, new Uint8Array(certificate.raw)).tbsCertificate;
+  // RFC 5280 4.2: one "MUST NOT include more than one instance of a particular extension": which of them would count?
+  if (new Set(extensions.map((e) => e.extnId)).size < extensions.length)
+    throw new MalformedError('X.509', 'a certificate with two extensions of one kind');
+  return extensions;
 }
 
 /** RFC 5280 4.2.1.3 */

@@ -4,7 +4,9 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { fromDer, toDer } from '../../../src/asn1.ts';
 import { type KdcCertificateRules, verifyKdcCertificate } from '../../../src/krb5/pkinit/kdc-certificate.ts';
+import { Certificate } from '../../../src/krb5/pkinit/messages.ts';
 import { type Issued, type IssueOptions, kerberosName, nameSections, needsOpenssl, Pki } from '../../support/pki.ts';
 import { mustRun } from '../../support/programs.ts';
 
@@ -120,6 +122,15 @@ describe("a KDC's certificate", { skip: needsOpenssl }, () => {
     refused({ kdc: { extensions: [FOR_KDC, kerberosName, '1.2.3.4=critical,ASN1:NULL'] } }, /critical .*1\.2\.3\.4/));
   test('whose key is not for signatures is refused', () =>
     refused({ kdc: { extensions: [FOR_KDC, kerberosName, 'keyUsage=keyEncipherment'] } }, /key usage/));
+  test('that says a thing twice is refused, even where it is itself what is trusted', async () => {
+    const { certificate } = await pki.kdc(REALM, authority);
+    const read = fromDer(Certificate, new Uint8Array(certificate.raw));
+    const { tbsCertificate: tbs } = read;
+    const extensions = [...tbs.extensions!, tbs.extensions![0]!];
+    const twice = new X509Certificate(toDer(Certificate, { ...read, tbsCertificate: { ...tbs, extensions } }));
+    const rules = { anchors: [twice] };
+    assert.throws(() => verifyKdcCertificate(twice, [], rules, REALM, Date.now()), { code: 'MALFORMED' });
+  });
   test('without a subject is called that', async () => {
     const files = ['-keyout', join(pki.directory, 'none.key'), '-out', join(pki.directory, 'none.pem')];
     await mustRun('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/', ...files]);
