@@ -68,8 +68,9 @@ export async function openReply(
   try {
     clear = unseal(rep, key ?? replyKey, sent, hint, server);
     const part = fromDer(EncAsRepPart, clear);
-    // Whoever sits between may have had our agreement signed by another: its reply opens, and is not ours.
-    verifyEncPaRep(part, key ?? replyKey, sent.message, server, agreed?.bound === false);
+    // Outside of armor whoever sits between may have signed our agreement himself: the reply opens, and is not ours.
+    const required = agreed?.bound === false && !fast;
+    verifyEncPaRep(part, key ?? replyKey, sent.message, server, required);
     const anonymous = secret.publicKey?.anonymous ?? false;
     // The key agreed, not the one that armor strengthened: so MIT's sides have it.
     if (anonymous) verifyKeyContribution(part, replyKey, padata, server);

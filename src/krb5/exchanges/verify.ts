@@ -194,14 +194,17 @@ export function verifyEncPaRep(
   server: string,
   required = false,
 ): void {
-  if (!required && !hasFlag(part.flags, ticketFlag.ENC_PA_REP)) return;
+  const reject = (why: string): never => {
+    throw new AdError('REPLY_REJECTED', `AS-REP from ${server} refused: ${why}`, { server });
+  };
+  if (!hasFlag(part.flags, ticketFlag.ENC_PA_REP)) {
+    if (required) reject('it does not say which request it answers (RFC 6806), nor does its key (RFC 8636)');
+    return;
+  }
   const pa = part.encryptedPaData?.find((p) => p.padataType === paType.REQ_ENC_PA_REP);
   const checksum = pa && fromDer(Checksum, pa.padataValue).checksum;
-  if (!checksum || !replyKey.verifyChecksum(keyUsage.AS_REQ, request, checksum)) {
-    throw new AdError('REPLY_REJECTED', `AS-REP from ${server} refused: it answers another request than ours`, {
-      server,
-    });
-  }
+  if (!checksum || !replyKey.verifyChecksum(keyUsage.AS_REQ, request, checksum))
+    reject('it answers another request than ours');
 }
 
 /**
