@@ -15,7 +15,15 @@ import { forwardedTicket, renewTicket, validateTicket } from './exchanges/tgs.ts
 import { realmServed, serviceTicket, type TicketWish, tgtFor, type Walk } from './exchanges/walk.ts';
 import type { HostAddress } from './messages.ts';
 import { kdcOption, ticketFlag } from './numbers.ts';
-import { formatPrincipal, isKrbtgt, krbtgt, type Principal, principal, samePrincipal } from './principal.ts';
+import {
+  anonymousPrincipal,
+  formatPrincipal,
+  isKrbtgt,
+  krbtgt,
+  type Principal,
+  principal,
+  samePrincipal,
+} from './principal.ts';
 import type { Secret } from './secret.ts';
 
 /** Who a client is, by what it proves that, and how it reaches KDCs. */
@@ -91,6 +99,13 @@ export class KrbClient {
     return this.#client;
   }
 
+  /** The realm whose KDC is asked first. The name in tickets of nobody in particular tells none: their server does. */
+  get #home(): string {
+    const nobody = samePrincipal(this.#client, anonymousPrincipal());
+    const first = nobody ? [...this.#tickets.values()].find(({ server }) => isKrbtgt(server)) : undefined;
+    return first ? first.server.realm : this.#client.realm;
+  }
+
   /** The tickets held at present, which stay the client's: a look at them, not copies. */
   get held(): Iterable<Credentials> {
     return this.#tickets.values();
@@ -106,7 +121,7 @@ export class KrbClient {
    * @throws as `asExchange`
    */
   login(signal?: AbortSignal): Promise<Credentials> {
-    return this.#cached(formatPrincipal(krbtgt(this.client.realm)), (shared) => this.#login(shared), signal);
+    return this.#cached(formatPrincipal(krbtgt(this.#home)), (shared) => this.#login(shared), signal);
   }
 
   async #login(signal: AbortSignal): Promise<Credentials> {
@@ -117,13 +132,13 @@ export class KrbClient {
     const tgt = await asExchange(this.#context, { ...this.#proof(), kdcOptions, signal });
     // The tickets of nobody in particular tell no realm, and one is needed to ask again.
     if (!secret.publicKey?.anonymous) this.#client = tgt.client;
-    return this.#store(formatPrincipal(krbtgt(this.client.realm)), tgt);
+    return this.#store(formatPrincipal(krbtgt(this.#home)), tgt);
   }
 
   /** Tickets in place of a logon. Those of before may still be in use, and are not wiped. */
   async #reload(): Promise<Credentials> {
     const tickets = (await this.#options.reload?.()) ?? [];
-    const tgs = krbtgt(this.client.realm);
+    const tgs = krbtgt(this.#home);
     const own = (t: Credentials): boolean => samePrincipal(t.client, this.client);
     const tgt = tickets.findLast((t) => own(t) && samePrincipal(t.server, tgs) && this.#lasts(t));
     if (!tgt) {
@@ -175,7 +190,7 @@ export class KrbClient {
    * @throws as `ticket`
    */
   tgtOf(realm: string, signal?: AbortSignal): Promise<Credentials> {
-    if (realm === this.client.realm) return this.login(signal);
+    if (realm === this.#home) return this.login(signal);
     const id = `krbtgt/${realm}`;
     return this.#cached(id, async (shared) => tgtFor(await this.#walk(shared), realm), signal);
   }

@@ -17,7 +17,7 @@ import {
   toPrincipalName,
 } from '../messages.ts';
 import { kdcOption, krbError, msgType, nameType, paType } from '../numbers.ts';
-import { formatPrincipal, krbtgt, type Principal } from '../principal.ts';
+import { formatPrincipal, isKrbtgt, krbtgt, type Principal } from '../principal.ts';
 import type { KeyHint, PublicKeyProof, Secret } from '../secret.ts';
 import { openReply } from './as-reply.ts';
 import { type ExchangeContext, hasFlag, kdcNow, newNonce } from './context.ts';
@@ -210,6 +210,7 @@ async function buildRequest(
   if (hint && !key) throw noKey(options.client, options.secret, [hint.etype]);
   const reqBody = toDer(KdcReqBody, body);
   const armor = await options.armor?.(options.client.realm, options.signal);
+  if (armor) checkArmor(armor, options.client.realm);
   const fast = armor && Fast.with(context, armor);
   if (key) padata.unshift(fast ? encryptedChallenge(context, fast, key) : encryptedTimestamp(context, key));
   const proof = publicKey?.prove(context, body, reqBody);
@@ -217,6 +218,16 @@ async function buildRequest(
   if (cookie) padata.push(cookie);
   const outer = fast ? [fast.request(padata, reqBody, reqBody)] : padata;
   return { message: toDer(AsReq, { pvno: 5, msgType: msgType.AS_REQ, padata: outer, reqBody }), body, fast, proof };
+}
+
+/** Whoever gave a ticket knows its session key: another realm's KDC could open what is hidden from everybody else. */
+function checkArmor({ client, server }: Credentials, realm: string): void {
+  if (isKrbtgt(server) && server.components[1]?.toLowerCase() === realm.toLowerCase()) return;
+  throw new AdError(
+    'INVALID_ARGUMENT',
+    `the armor, a ticket of ${formatPrincipal(client)} for ${formatPrincipal(server)}, is not for the KDC of ${realm}`,
+    { realm },
+  );
 }
 
 /** Learns from a KRB-ERROR what the next request needs, or throws what it means. */

@@ -80,7 +80,7 @@ export const DomainParameters = mixedSequence({
   q: untagged(unsignedBytes),
 });
 
-/** RFC 4556 3.2.1, with paChecksum2 of none: the kdf of RFC 8636 binds what SHA-1 no longer does. */
+/** RFC 4556 3.2.1, without paChecksum2: `verifyEncPaRep` or the KDF of RFC 8636 bind the reply to all of the request. */
 export const PkAuthenticator = sequence({
   cusec: field(0, microseconds),
   ctime: field(1, kerberosTime),

@@ -71,7 +71,7 @@ class PkinitExchange implements PublicKeyProof {
         ctime: seconds,
         // MIT's KDC repeats the request's nonce where the RFC has this one repeated: so they are the same.
         nonce: body.nonce,
-        // RFC 4556 3.2.1: SHA-1 of the KDC-REQ-BODY; what it no longer proves, the key derivation does.
+        // RFC 4556 3.2.1: SHA-1 of the KDC-REQ-BODY. It is for the KDC; what we go by is in the reply.
         paChecksum: new Uint8Array(createHash('sha1').update(reqBody).digest()),
       },
       clientPublicValue: this.#agreement.publicKeyInfo,

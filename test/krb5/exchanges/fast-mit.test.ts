@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import type { KrbClient, KrbClientOptions } from '../../../src/krb5/client.ts';
 import { writeCCache } from '../../../src/krb5/files/ccache.ts';
 import { ticketFlag } from '../../../src/krb5/numbers.ts';
-import { principal, servicePrincipal } from '../../../src/krb5/principal.ts';
+import { krbtgt, principal, servicePrincipal } from '../../../src/krb5/principal.ts';
 import { realmsTransport, testClient } from '../../support/kdc-client.ts';
 import { type MitRealm, needsMitRealm, startMitRealm } from '../../support/mit-realm.ts';
 
@@ -89,6 +89,16 @@ describe('FAST with an MIT KDC', { skip: needsMitRealm }, () => {
     armored('host/machine', async (_, machine) => {
       const armor = await machine.login();
       await armored('alice', (alice) => alice.login(), { armor });
+    }));
+
+  test('a ticket for another realm is no armor here: its KDC could look behind it', () =>
+    armored('host/machine', async (_, machine) => {
+      const armor = { ...(await machine.login()), server: krbtgt('EVIL.TEST') };
+      const refused = {
+        code: 'INVALID_ARGUMENT',
+        message: /krbtgt\/EVIL\.TEST@EVIL\.TEST, is not for the KDC of MIT\.TEST/,
+      };
+      await armored('alice', (alice) => assert.rejects(alice.login(), refused), { armor });
     }));
 
   test('an account without pre-authentication logs on in armor', () =>

@@ -7,6 +7,8 @@ import { after, before, describe, test } from 'node:test';
 import { fromDer, type Infer, toDer } from '../../../src/asn1.ts';
 import { KrbClient, type KrbClientOptions } from '../../../src/krb5/client.ts';
 import { tgtOf } from '../../../src/krb5/environment/cached.ts';
+import { loadEnvironment } from '../../../src/krb5/environment/environment.ts';
+import { openClient } from '../../../src/krb5/environment/open.ts';
 import { readCCache, writeCCache } from '../../../src/krb5/files/ccache.ts';
 import { AsRep, AsReq, EncryptedData, type KdcReq, KdcReqBody, type PaData } from '../../../src/krb5/messages.ts';
 import type { KdcTransport } from '../../../src/krb5/network/transport.ts';
@@ -156,6 +158,16 @@ describe('PKINIT with an MIT KDC', { skip: needsMitRealm || needsPkinitPlugin },
     const alice = withPassword(tgtOf(cache));
     assert.ok((await alice.login()).flags & ticketFlag.ENC_PA_REP);
     alice.close();
+  });
+
+  test('a client finds its way with the cache that MIT’s kinit made for nobody', async () => {
+    const KRB5CCNAME = `FILE:${join(realm.directory, 'nobody.cc')}`;
+    assert.equal((await realm.run('kinit', ['-n', `@${REALM}`], '', { KRB5CCNAME })).code, 0);
+    const environment = await loadEnvironment({ env: { ...realm.env, KRB5CCNAME } });
+    const client = await openClient({ environment });
+    assert.equal(formatPrincipal((await client.ticket(service())).server), `host/web.mit.test@${REALM}`);
+    client.close();
+    environment.close();
   });
 
   for (const as of ['alice', 'curve'])
