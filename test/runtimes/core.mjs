@@ -160,7 +160,7 @@ const checks = {
     openssl('cms', '-sign', '-in', at('info'), '-signer', at('kdc.pem'), '-inkey', at('kdc.key'), ...type);
     const signed = der(0x80, readFileSync(at('signed')));
     const padata = [{ padataType: 17, padataValue: new Uint8Array(der(0xa0, der(0x30, signed))) }];
-    const key = proof.replyKey({ padata, etype: 18, asReq: new Uint8Array(), server: 'openssl' });
+    const { key } = proof.replyKey({ padata, etype: 18, asReq: new Uint8Array(), server: 'openssl' });
     // The client's public value is the one BIT STRING of an INTEGER of this length in its request.
     const [, theirs] = /0382010[56]0002820(?:100|10100)([0-9a-f]{512})/.exec(hex(proof.padata.padataValue)) ?? [];
     const shared = Buffer.alloc(256);
