@@ -122,6 +122,13 @@ describe('SIGHUP', () => {
   test('opens the log file anew', async (t) => {
     const { daemon, reload } = await world(t, 'DC');
     const log = join(daemon.directory, 'logging/credentials-fetcher.log');
+    // The console has a line a moment before the file has it.
+    await until(() =>
+      stat(log).then(
+        () => true,
+        () => false,
+      ),
+    );
     await rename(log, `${log}.old`);
     await reload('DC', /the configuration was read again/);
     assert.match(await readFile(log, 'utf8'), /the configuration was read again/);
