@@ -19,13 +19,14 @@ const fail = (message: string): never => {
   throw new MalformedError('DN', message);
 };
 
-const TYPE = /\s*([A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+)\s*=[^\S\r\n]*/y;
+const TYPE = / *([A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+) *= */y;
 /** RFC 4514 section 2.4: these stand for themselves only behind a backslash. */
 const SPECIAL = '"+,;<>\\';
-const HEX_STRING = /#(?:[0-9A-Fa-f]{2})+[^\S\r\n]*(?=[,+]|$)/y;
+const HEX_STRING = /#(?:[0-9A-Fa-f]{2})+ *(?=[,+]|$)/y;
 
 /**
- * Takes a distinguished name apart. Blanks beside `,`, `+` and `=` are passed over, as Active Directory does.
+ * Takes a distinguished name apart. Blanks beside `,`, `+` and `=` are passed over, as Active Directory does; other white
+ * space of Unicode is part of the value.
  * @throws MalformedError; never quotes the text
  */
 export function parseDn(text: string): Dn {
@@ -48,7 +49,7 @@ export function parseDn(text: string): Dn {
 function readValue(text: string, start: number): [string, number] {
   HEX_STRING.lastIndex = start;
   const encoded = HEX_STRING.exec(text)?.[0];
-  if (encoded !== undefined) return [encoded.trimEnd().toLowerCase(), start + encoded.length];
+  if (encoded !== undefined) return [encoded.replace(/ +$/, '').toLowerCase(), start + encoded.length];
   const bytes: Uint8Array[] = [];
   let kept = 0; // pieces up to the last one that is no plain blank
   let at = start;

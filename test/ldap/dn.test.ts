@@ -43,6 +43,11 @@ describe('distinguished names', () => {
     test(`${JSON.stringify(text)} is none`, () => assert.throws(() => parseDn(text), { name: 'MalformedError' }));
   }
 
+  test('a blank that is no SPACE belongs to the value', () => {
+    for (const blank of ['\u00a0', '\u2003', '\u3000', '\ufeff'])
+      assert.equal(parseDn(`CN=${blank}a${blank},DC=x`)[0]![0]!.value, `${blank}a${blank}`);
+  });
+
   test('a value that was escaped is read as it was', () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1, maxLength: 50, unit: 'grapheme' }), (value) => {
